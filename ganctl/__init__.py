@@ -1,0 +1,1 @@
+"""ganctl trains, samples and judges generative adversarial networks from configuration alone."""

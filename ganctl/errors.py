@@ -1,0 +1,24 @@
+"""The one error a user is meant to read."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake at the prompt or in the data: what is wrong, and the remedy. Shown without a traceback."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known word, else the sorted list of what is known."""
+    known = sorted(known)
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def require_positive(**numbers: float | None) -> None:
+    """Refuse a number that must be above zero; None means unset and passes."""
+    for name, value in numbers.items():
+        if value is not None and value <= 0:
+            raise UserError(f"{name}={value}: must be greater than 0\n  try: {name}=1 or more")

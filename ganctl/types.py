@@ -1,0 +1,122 @@
+"""The words every room shares. B batch, C channels, H W image, Z latent, K classes, F features."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganctl.errors import UserError
+
+Batch = dict[str, Tensor]
+"""image (B,C,H,W) float32 in [-1,1], or points (B,2); label (B,) int64 where the data has labels."""
+
+Terms = dict[str, Tensor]
+"""Named scalars; a phase minimises their sum, and the names are the log keys."""
+
+
+class Critique(NamedTuple):
+    """What a discriminator says of a batch. Higher logits mean more real; no sigmoid was applied."""
+
+    logits: Tensor
+    """(B,), or (B,1,h,w) from a patch discriminator, or (B/m,) when m samples are packed."""
+    features: tuple[Tensor, ...] = ()
+    """(B,...) each, from the input on; the last is what the head reads."""
+    classes: Tensor | None = None
+    """(B,K) class logits of an auxiliary head."""
+
+
+class Generator(nn.Module):
+    """`forward(z: (B,Z), y: (B,) | None) -> (B,C,H,W)` in [-1,1], or (B,2) points."""
+
+    latent: int
+    """Z, the size of the latent vector."""
+    num_classes: int
+    """K, or 0 for a generator that takes no label."""
+
+
+class Discriminator(nn.Module):
+    """`forward(x: (B,C,H,W) or (B,2), y: (B,) | None) -> Critique`."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One player's turn within a step: `terms` of a batch are summed, and the player's optimizer steps on them."""
+
+    player: str
+    terms: Callable[[Batch], Terms]
+    repeat: int = 1
+    after: Callable[[], None] = lambda: None
+
+
+class Schedule:
+    """A number that changes with the step: from `start` to `end` over `over` steps, then held at `end`.
+
+    `warmup` steps rise linearly from near 0 to `start` first and count within `over`.
+    """
+
+    def __init__(
+        self,
+        start: float = 1.0,
+        end: float = 0.0,
+        over: int = 1,
+        shape: Literal["constant", "linear", "cosine"] = "linear",
+        warmup: int = 0,
+    ) -> None:
+        if shape not in ("constant", "linear", "cosine"):
+            raise UserError(f"schedule shape '{shape}' is unknown\n  try: constant, linear or cosine")
+        if over < 1 or warmup < 0:
+            raise UserError(f"schedule: over={over} must be at least 1 and warmup={warmup} at least 0")
+        self.start, self.end, self.over, self.shape, self.warmup = start, end, over, shape, warmup
+
+    def __call__(self, step: int) -> float:
+        if step < self.warmup:
+            return self.start * (step + 1) / self.warmup
+        if self.shape == "constant":
+            return self.start
+        done = min(1.0, (step - self.warmup) / max(1, self.over - self.warmup))
+        if self.shape == "cosine":
+            done = (1 - math.cos(math.pi * done)) / 2
+        return self.start + (self.end - self.start) * done
+
+
+def value_at(number: "float | Schedule", step: int) -> float:
+    """A plain number, or what a schedule says at this step."""
+    return number(step) if isinstance(number, Schedule) else number
+
+
+@dataclass
+class Play:
+    """One play of the game as losses and regularizers see it: reals, fakes, and the discriminator's opinion of both.
+
+    The fakes are drawn with the batch's labels, so one `label` (B,) serves both sides. In the discriminator's phase
+    the fakes carry no gradient; in the generator's phase the reals are judged without one.
+    """
+
+    step: int
+    phase: Literal["d", "g"]
+    generator: nn.Module
+    discriminator: nn.Module
+    real: Tensor
+    fake: Tensor
+    label: Tensor | None = None
+    code: Tensor | None = None
+    augment: Callable[[Tensor], Tensor] | None = None
+
+    def critic(self, x: Tensor, y: Tensor | None = None) -> Critique:
+        """The discriminator with the batch's label and the augmentation bound."""
+        x = x if self.augment is None else self.augment(x)
+        critique = self.discriminator(x, self.label if y is None else y)
+        return critique if isinstance(critique, Critique) else Critique(*critique)
+
+    @cached_property
+    def on_real(self) -> Critique:
+        with torch.set_grad_enabled(self.phase == "d" and torch.is_grad_enabled()):
+            return self.critic(self.real)
+
+    @cached_property
+    def on_fake(self) -> Critique:
+        return self.critic(self.fake)
