@@ -1,0 +1,1 @@
+"""Generators and discriminators: what each player is, never how it is trained."""
