@@ -59,7 +59,7 @@ class Interpolation:
             raise UserError("an interpolation leads from one seed to another, and there is one\n  try: seeds=0-4")
         latents = self.path(sampler.latents(seeds))
         if labels is not None:
-            labels = [labels[0 if self.hold_label else self._nearest(i)] for i in range(len(latents))]
+            labels = [labels[0 if self.hold_label else int(i / self.frames + 0.5)] for i in range(len(latents))]
         drawn = np.concatenate(list(sampler.render(latents, labels)))
         strip, film = self._points(drawn, sampler) if drawn.ndim == 2 else self._images(drawn)
         gif = save_film(film, out / "interpolation.gif", self.milliseconds)
@@ -70,9 +70,6 @@ class Interpolation:
         steps = [k / self.frames for k in range(self.frames)]
         way = [self.between(a, b, t) for a, b in pairwise(keys) for t in steps]
         return torch.stack([*way, keys[-1]])
-
-    def _nearest(self, frame: int) -> int:
-        return (2 * frame + self.frames) // (2 * self.frames)
 
     def _images(self, drawn: NDArray[Any]) -> tuple[Image.Image, list[Image.Image]]:
         # Each row shows both of its ends, so a key closes one row and opens the next.

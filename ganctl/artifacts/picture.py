@@ -107,7 +107,9 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
         if isinstance(error, OSError):
             reason = error.strerror or error
-            raise UserError(f"cannot write {path}: {reason}\n  try: out=FOLDER, one you may write to") from error
+            raise UserError(
+                f"cannot write {path}: {reason}\n  try: a folder you may write to, or free space"
+            ) from error
         raise
 
 

@@ -91,12 +91,12 @@ class Sampler:
             return [seed % self.num_classes for seed in seeds]
         if isinstance(label, str) and label not in self.class_names:
             label = label.split(",")
-        choices = [self._class(label)] if isinstance(label, int | str) else [self._class(one) for one in label]
+        choices = [self._class(one) for one in (label if isinstance(label, list | tuple) else [label])]
         if not choices:
             raise UserError("label=[]: no class is named\n  try: label=0")
         return [choices[seed % len(choices)] for seed in seeds]
 
-    def _class(self, label: int | str) -> int:
+    def _class(self, label: object) -> int:
         # `label=true` reaches us as a boolean, though a folder may well be called so.
         text = str(label).lower() if isinstance(label, bool) else str(label).strip()
         if text in self.class_names:
@@ -120,7 +120,7 @@ class Sampler:
         if not drawn.isfinite().all():
             raise UserError(
                 f"{self.run} draws numbers that are not finite: its weights are damaged\n"
-                f"  try: ganctl sample run={self.run} with checkpoint= an earlier one"
+                f"  try: an earlier checkpoint, ganctl sample run={self.run} checkpoint=best"
             )
         return drawn
 
