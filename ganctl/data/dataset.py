@@ -1,0 +1,207 @@
+"""The base of every data set: one split, and an endless stream of batches whose position is arithmetic."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from hashlib import blake2b
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganctl.data.memory import ahead, flat, move, unflat
+from ganctl.errors import UserError, require_positive
+from ganctl.seeding import generator
+from ganctl.types import Batch
+
+CPU = torch.device("cpu")
+Split = Literal["train", "valid", "test"]
+
+
+class Turn(NamedTuple):
+    """One rank's share of one batch: which samples, and which of them are mirrored."""
+
+    rows: Tensor
+    flips: Tensor | None
+
+
+class Dataset:
+    """One split of a data set, in memory or in a memory map.
+
+    `samples` is uint8 (N,C,H,W), or float32 (N,2) for points, and holds the whole train or test part: `split`,
+    `holdout` and `limit` choose the rows that stay. `labels` is int64 (N,), indices into `names`.
+    `shape`, `num_classes` and `class_names` may be declared: what the data contradict is refused; `num_classes=0`
+    drops the labels.
+    `content` stands for the samples in the fingerprint where reading them all again would take long.
+    """
+
+    key: ClassVar[Literal["image", "points"]] = "image"
+    """The name of the samples in a batch."""
+    mapped: ClassVar[bool] = False
+    """Whether the samples lie in a memory map and are read batch by batch."""
+    scale: float = 1.0
+    """Points only: the number by which they were divided."""
+    centres: list[list[float]] | None = None
+    """Points only: the modes of the mixture, in true units."""
+
+    def __init__(
+        self,
+        samples: Tensor,
+        labels: Tensor | None = None,
+        names: Sequence[str] | None = None,
+        *,
+        shape: Sequence[int] | None = None,
+        num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
+        split: Split = "train",
+        holdout: int = 0,
+        limit: int | None = None,
+        flip: bool = False,
+        content: str | None = None,
+    ) -> None:
+        rows = rows_of(len(samples), split, holdout, limit)
+        # What a limit leaves out must not stay in memory.
+        self.samples = samples[rows] if limit is None or self.mapped else samples[rows].clone()
+        self.shape = self._shape()
+        agree("shape", shape, self.shape)
+        self.labels = None if labels is None or num_classes == 0 else labels[rows].clone()
+        self.class_names = None if self.labels is None or names is None else list(names)
+        agree("class_names", class_names, self.class_names)
+        self.num_classes = len(self.class_names or ())
+        agree("num_classes", num_classes, self.num_classes)
+        self.flip = flip
+        self.fingerprint = self._fingerprint(content and f"{content} {rows}")
+        self._placed: dict[tuple[torch.device, bool], Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def images(self) -> Tensor:
+        """All images, uint8 (N,C,H,W), on the CPU."""
+        return self.samples
+
+    def stream(
+        self,
+        start: int,
+        batch_size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device | str = "cpu",
+        channels_last: bool = False,
+    ) -> Generator[Batch, None, None]:
+        """Endless batches of batch_size / world on this rank, after `start` samples have been seen over all ranks.
+
+        Epoch e is a permutation drawn from (seed, e); its last partial batch is dropped, and ranks take disjoint
+        slices of each whole batch. `start` is a multiple of batch_size. Images are float32 in [-1,1], x / 127.5 - 1.
+        """
+        require_positive(batch_size=batch_size)
+        if batch_size % world:
+            raise UserError(
+                f"batch_size={batch_size}: is the whole batch and cannot be divided among {world} processes\n"
+                f"  try: batch_size={-(-batch_size // world) * world}"
+            )
+        if batch_size > len(self):
+            words = "points" if self.key == "points" else "images"
+            raise UserError(
+                f"batch_size={batch_size}: larger than the data, which have {len(self)} {words}\n"
+                f"  try: batch_size={len(self) // world * world or world}"
+            )
+        device = torch.device(device)
+        home = CPU if self.mapped else device
+        return self._batches(
+            self._turns(start // batch_size, batch_size, seed, rank, world, home), home, device, channels_last
+        )
+
+    def _turns(self, done: int, size: int, seed: int, rank: int, world: int, home: torch.device) -> Iterator[Turn]:
+        count, mine = len(self), size // world
+        epoch, first = divmod(done, count // size)
+        while True:
+            order = move(torch.randperm(count, generator=generator(seed, "order", epoch)), home)
+            flips = None
+            if self.flip:
+                flips = move(torch.rand(count, generator=generator(seed, "flip", epoch)) < 0.5, home)
+            for at in range(first * size + rank * mine, count // size * size, size):
+                yield Turn(order[at : at + mine], None if flips is None else flips[at : at + mine])
+            epoch, first = epoch + 1, 0
+
+    def _batches(
+        self, turns: Iterator[Turn], home: torch.device, device: torch.device, channels_last: bool
+    ) -> Generator[Batch, None, None]:
+        read = self._reader(home, channels_last)
+        labels = None if self.labels is None else move(self.labels, home)
+
+        def load(turn: Turn) -> tuple[Turn, Tensor]:
+            return turn, read(turn.rows)
+
+        for turn, samples in ahead(load, turns) if self.mapped else map(load, turns):
+            flips = None if turn.flips is None else move(turn.flips, device)
+            batch: Batch = {self.key: self._finish(move(samples, device), flips)}
+            if labels is not None:
+                batch["label"] = move(labels.index_select(0, turn.rows), device)
+            yield batch
+
+    def _reader(self, home: torch.device, channels_last: bool) -> Callable[[Tensor], Tensor]:
+        """A function from an index to samples as they are stored, on `home`, in the layout asked for."""
+        rows = self._rows(home, channels_last)
+        return lambda index: unflat(rows.index_select(0, index), self.shape, channels_last)
+
+    def _rows(self, home: torch.device, channels_last: bool) -> Tensor:
+        """The samples as rows on `home`, moved and laid out once."""
+        if home == CPU:
+            # One copy in memory, not two: the same values with other strides take the place of the old.
+            self.samples = unflat(flat(self.samples, channels_last), self.shape, channels_last)
+            return flat(self.samples, channels_last)
+        if (home, channels_last) not in self._placed:
+            self._placed = {(home, channels_last): flat(move(self.samples, home), channels_last)}
+        return self._placed[home, channels_last]
+
+    def _finish(self, samples: Tensor, flips: Tensor | None) -> Tensor:
+        """Stored images to what a network sees: mirrored, float32 in [-1,1]."""
+        if flips is not None:
+            samples = torch.where(flips.view(-1, 1, 1, 1), samples.flip(-1), samples)
+        return samples.float().mul_(1 / 127.5).sub_(1)
+
+    def _shape(self) -> tuple[int, ...]:
+        return tuple(self.samples.shape[1:])
+
+    def _fingerprint(self, content: str | None) -> str:
+        digest = blake2b(f"{self.key} {len(self)} {self.shape}".encode(), digest_size=8)
+        digest.update(self.samples.contiguous().numpy().data if content is None else content.encode())
+        if self.labels is not None:
+            digest.update(self.labels.numpy().data)
+        return digest.hexdigest()
+
+
+def part_of(split: str) -> Literal["train", "test"]:
+    """The part that a split is cut from: train and valid share one."""
+    if split not in ("train", "valid", "test"):
+        raise UserError(f"dataset.split={split}: unknown\n  try: dataset.split=train, valid or test")
+    return "test" if split == "test" else "train"
+
+
+def rows_of(total: int, split: str, holdout: int, limit: int | None) -> slice:
+    """The rows of a part that make up a split: `holdout` at the end of train are valid; `limit` keeps the first."""
+    part = part_of(split)
+    if limit is not None and limit < 1:
+        raise UserError(f"dataset.limit={limit}: must be 1 or more\n  try: dataset.limit=null for all of the data")
+    if part == "train" and not 0 <= holdout < total:
+        raise UserError(
+            f"dataset.holdout={holdout}: out of range, the training part has {total} images\n"
+            f"  try: dataset.holdout={total // 10}"
+        )
+    if split == "valid" and holdout == 0:
+        raise UserError(
+            "dataset.split=valid: nothing is held out of the training part\n"
+            f"  try: dataset.holdout={total // 10}, and the same where you train, so that it is not learned from"
+        )
+    first, last = {"train": (0, total - holdout), "valid": (total - holdout, total), "test": (0, total)}[split]
+    return slice(first, last if limit is None else min(last, first + limit))
+
+
+def agree(name: str, declared: object, actual: object) -> None:
+    """Refuse a declared fact that the data contradict; None declares nothing."""
+    declared, actual = (list(fact) if isinstance(fact, Sequence) else fact for fact in (declared, actual))
+    if declared not in (None, actual):
+        said, found = (str(fact).replace(" ", "") for fact in (declared, actual))
+        raise UserError(f"dataset.{name}={said}: the data have {found}\n  try: dataset.{name}={found}")
