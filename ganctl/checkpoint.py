@@ -1,0 +1,81 @@
+"""Checkpoints: written atomically, read without running anything they hold."""
+
+import io
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganctl.errors import UserError
+
+FORMAT = 1
+State = dict[str, Any]
+
+
+def save(state: State, path: Path) -> None:
+    """Write through a temporary file: at any moment `path` is the whole old checkpoint or the whole new one."""
+    buffer = io.BytesIO()  # a file object: saving by name would put the name into the bytes
+    torch.save({"format": FORMAT, **state}, buffer)
+    write_atomically(path, buffer.getbuffer())
+
+
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
+    """Temporary file, flush, fsync, rename, fsync of the folder."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path}: {error.strerror}\n  try: free some space or start from a writable folder; "
+            "what was written before is intact, and the same command continues from there"
+        ) from error
+
+
+def load(path: Path) -> State:
+    """Everything on the CPU, tensors and plain containers only: a hostile pickle is refused, not run."""
+    if not path.is_file():
+        raise UserError(f"no checkpoint {path}\n  try: ganctl train first, or another run=PATH or checkpoint=NAME")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{path} is not a checkpoint of ganctl: it holds more than tensors and was not opened\n"
+            "  try: a checkpoint that ganctl wrote, from a source you trust"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} is truncated or damaged\n  try: another of the run's checkpoints (checkpoint=step_... to sample, "
+            "or copy it to last.pt to go on), or fresh=true to train anew"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        found = state.get("format") if isinstance(state, dict) else None
+        raise UserError(
+            f"{path} has format {found}, this ganctl reads format {FORMAT}\n  try: the ganctl version that wrote it"
+        )
+    return state
+
+
+def keep_copy(path: Path, step: int, keep: int) -> None:
+    """Keep `last.pt` as step_N.pt, and only the newest `keep` of those."""
+    if not keep:
+        return
+    copy = path.with_name(f"step_{step:08d}.pt")
+    temporary = copy.with_name(copy.name + ".tmp")
+    shutil.copyfile(path, temporary)
+    temporary.replace(copy)
+    for old in sorted(path.parent.glob("step_*.pt"))[:-keep]:
+        old.unlink()

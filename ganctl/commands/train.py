@@ -1,0 +1,187 @@
+"""ganctl train: compose, check, build, train, say what came out."""
+
+import logging
+import math
+import os
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ganctl import checkpoint, config, distributed, report, sweep
+from ganctl.data.dataset import Dataset
+from ganctl.device import Device
+from ganctl.errors import UserError, require_positive
+from ganctl.run import Config, Run, find_run, open_run
+from ganctl.seeding import derive, seed_default
+from ganctl.trainer import OUT_OF_TIME, Trainer
+
+log = logging.getLogger("ganctl")
+
+
+def settings(
+    epochs: float | None, name: str | None, fresh: bool, init_from: str | None, n_critic: int, critic_norm: str | None
+) -> None:
+    """Types of the top-level keys that the trainer does not take itself."""
+    require_positive(epochs=epochs, n_critic=n_critic)
+    if name is not None and (not name or Path(name).name != name):
+        raise UserError(f"name={name}: must be a single folder name, without slashes\n  try: name=mine")
+
+
+def run(cfg: DictConfig) -> float:
+    """Train one configuration. Returns the generator's last loss, for sweepers."""
+    report.listen()
+    config.require_no_hidden_files()
+    plain = checked(cfg)
+    device: Device = config.build(plain["device"])
+    with distributed.session(device.torch.type):
+        report.listen(distributed.rank())
+        device.setup(distributed.local_rank())
+        dataset: Dataset = config.build(plain["dataset"])
+        complete(cfg, dataset)
+        plain = checked(cfg)
+        config.require_labels(plain)
+        trainer = build_trainer(plain, dataset, device)
+        config.warn_of_lost_companions(plain)
+        return train(trainer, plain, dataset)
+
+
+def checked(cfg: DictConfig) -> Config:
+    plain = config.plain(cfg)
+    config.check(plain, Trainer.__init__, settings)
+    settings(**{key: plain[key] for key in ("epochs", "name", "fresh", "init_from", "n_critic", "critic_norm")})
+    return plain
+
+
+def complete(cfg: DictConfig, dataset: Dataset) -> None:
+    """Fill in what the data decides: its shape, and the steps that `epochs` means."""
+    config.learn_from_data(cfg, dataset)
+    if cfg.epochs is not None:
+        per_epoch = len(dataset) // cfg.batch_size
+        OmegaConf.update(cfg, "steps", max(1, math.ceil(cfg.epochs * per_epoch / cfg.n_critic)))
+
+
+def build_trainer(plain: Config, dataset: Dataset, device: Device) -> Trainer:
+    """The system from the seed alone, so that every rank starts equal, and the trainer round it."""
+    seed_default(derive(plain["seed"], "build"), device.torch)
+    system = config.build(plain["system"])
+    players = {name: config.build(node) for name, node in plain["optimizer"].items() if isinstance(node, dict)}
+    return Trainer(
+        system,
+        dataset,
+        players,
+        device,
+        schedule=config.build(plain["schedule"]),
+        every=config.build(plain["every"]),
+        **{key: plain[key] for key in ("steps", "seed", "batch_size", "accumulate", "ema", "clip_grad")},
+        **{key: plain[key] for key in ("max_minutes", "keep")},
+    )
+
+
+def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
+    """Rank 0 opens the run folder, saves and reports; every rank restores the same state and trains."""
+    if distributed.rank():
+        if not finished(trainer, distributed.from_rank_0(None)):
+            leave(trainer.fit())
+        return 0.0
+    label = "-".join(config.choice(group).replace("/", "_") for group in ("dataset", "model", "loss"))
+    run = open_run(plain, label, dataset.fingerprint)
+    with run.locked(), report.file_log(run.folder):
+        state = distributed.from_rank_0(starting_state(run, plain))
+        done = finished(trainer, state)
+        with report.Report(run.folder, trainer.steps, trainer.step) as told:
+            value = told.last.get("loss/g/adversarial", 0.0)
+            sweep.outcome.update(run=str(run.folder), step=trainer.step, value=value)
+            if done:
+                log.info(f"{run.folder} is finished: {trainer.step} of {trainer.steps} steps")
+                log.info(f"  try: {again(steps=2 * trainer.step)} to go on, or {again(fresh='true')} for a second run")
+                return value
+            announce(trainer, plain, run)
+            ended = trainer.fit(lambda state: run.save({**state, "config": plain}), told)
+            value = told.last.get("loss/g/adversarial", 0.0)
+            if not ended:
+                told.settings(flat(plain), {"loss": value})
+        sweep.outcome.update(step=trainer.step, value=value)
+        farewell(trainer, run, ended)
+    leave(ended)
+    return value
+
+
+def starting_state(run: Run, plain: Config) -> checkpoint.State | None:
+    """The run's last checkpoint; for a new run that of `init_from`, marked as weights only; else none."""
+    if run.last.exists():
+        return checkpoint.load(run.last)
+    if plain["init_from"]:
+        return {**checkpoint.load(find_run(plain["init_from"]).last), "step": None}
+    return None
+
+
+def finished(trainer: Trainer, state: checkpoint.State | None) -> bool:
+    """Restore the state on this rank; whether nothing is left to do."""
+    if state is None:
+        return False
+    if state["step"] is None:
+        trainer.load_weights(state)
+        return False
+    trainer.load_state_dict(state)
+    return trainer.step >= trainer.steps
+
+
+def announce(trainer: Trainer, plain: Config, run: Run) -> None:
+    """The plan: what is trained, on what, and where it goes."""
+    data, device = trainer.dataset, trainer.device
+    classes = f", {data.num_classes} classes" if data.num_classes else ""
+    size = "x".join(map(str, data.shape))
+    log.info(f"data     {config.choice('dataset')}: {len(data):,} of {size}{classes}")
+    for player, aims in trainer.system.describe().items():
+        names = " + ".join(type(module).__name__ for module in trainer.modules[player])
+        count = sum(parameter.numel() for parameter in trainer.params[player])
+        optimizer = trainer.optimizers[player]
+        rate = optimizer.param_groups[0]["lr"]
+        moves = sum(phase.repeat for phase in trainer.system.phases() if phase.player == player)
+        log.info(f"{player:<8} {names}, {count:,} parameters; minimises {aims}")
+        log.info(f"{'':<8} {type(optimizer).__name__}, learning rate {rate:g}, {moves} a step")
+    ranks = f" x {distributed.world()}" if distributed.world() > 1 else ""
+    log.info(f"device   {device.torch}{ranks}, {device.precision}, batch {trainer.batch_size}, seed {trainer.seed}")
+    where = f"continues at step {trainer.step} of" if trainer.step else "takes"
+    log.info(f"run      {run.folder} {where} {trainer.steps} steps")
+
+
+def farewell(trainer: Trainer, run: Run, ended: int) -> None:
+    """Where the run is, and what to type next."""
+    if ended:
+        why = "the time is up" if ended == OUT_OF_TIME else f"stopped by {signal.Signals(ended).name}"
+        log.info(f"{why} after step {trainer.step} of {trainer.steps}; saved in {run.folder}")
+        log.info(f"  continue with: {again()}")
+        return
+    log.info(f"finished {trainer.steps} steps: {run.folder}")
+    log.info(f"  pictures   {run.folder / 'samples' / f'step_{trainer.step:08d}.png'}")
+    log.info(f"  draw more  {program()} sample run={run.folder}")
+    log.info(f"  train on   {again(steps=2 * trainer.steps)}")
+
+
+def leave(ended: int) -> None:
+    """End the process as a signal's default action would, after all was saved."""
+    if ended > 0:
+        raise SystemExit(128 + ended)
+
+
+def program() -> str:
+    """The command a person typed: the set-up script names itself."""
+    return os.environ.get("GANCTL_COMMAND", "ganctl")
+
+
+def again(**changes: object) -> str:
+    """The command that continues this run, with some values changed."""
+    kept = [item for item in config.overrides() if item.split("=")[0] not in changes and item != "fresh=true"]
+    return " ".join([program(), "train", *map(shlex.quote, kept), *(f"{key}={value}" for key, value in changes.items())])
+
+
+def flat(node: Any, path: str = "") -> dict[str, str | int | float | bool]:
+    """A nested configuration as dotted scalars, without the system's copies: TensorBoard's settings."""
+    if isinstance(node, dict):
+        below = [flat(value, f"{path}.{key}" if path else str(key)) for key, value in node.items() if key != "system"]
+        return {key: value for part in below for key, value in part.items()}
+    return {path: node if isinstance(node, (str, int, float, bool)) else str(node)}

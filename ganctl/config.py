@@ -1,0 +1,268 @@
+"""From a composed configuration to objects: check it against the signatures it names, then build.
+
+With cli.py and sweep.py the only files that know Hydra; the only caller of `instantiate`.
+"""
+
+import inspect
+import logging
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ganctl.errors import UserError, did_you_mean
+from ganctl.run import Config
+
+log = logging.getLogger("ganctl")
+TRUSTED = ("ganctl.", "torch.optim.")
+SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_"}
+KNOWN_BY_DATA = ("shape", "num_classes", "class_names", "scale", "centres")
+"""Null in the configuration of a data set that has to look at its data first."""
+
+
+def conf_dir() -> Path:
+    """The built-in configuration: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    return next(path for path in (package / "conf", package.parent / "conf") if path.is_dir())
+
+
+def plain(cfg: DictConfig) -> Config:
+    """The configuration as plain containers, interpolations resolved; a missing value is named."""
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise UserError(f"{missing[0]} has no default and must be given\n  try: {missing[0]}=VALUE")
+    try:
+        return typing.cast(Config, OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
+
+
+def choice(group: str) -> str:
+    """The option a person chose in a group: `loss` -> `wgan_gp`."""
+    return str(HydraConfig.get().runtime.choices.get(group))
+
+
+def overrides() -> list[str]:
+    """What the person typed after the command."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def build(node: Config | None, **extra: Any) -> Any:
+    """Instantiate a checked node with everything below it."""
+    try:
+        return instantiate(node, **extra, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise
+
+
+# -- checking -----------------------------------------------------------------------------------------------------------
+
+
+def learn_from_data(cfg: DictConfig, dataset: Any) -> None:
+    """Write what only the built data set knows into the configuration, where the networks read it."""
+    for key in KNOWN_BY_DATA:
+        if key in cfg.dataset and cfg.dataset[key] is None:
+            OmegaConf.update(cfg, f"dataset.{key}", getattr(dataset, key))
+
+
+def check(config: Config, *consumers: Callable[..., Any], trusted: bool = True) -> None:
+    """Hold every node against the signature its `_target_` names, and top-level scalars against the consumers'.
+
+    Values are brought to the declared type where nothing is lost: `steps=1e5` becomes the integer 100000.
+    trusted=False admits only classes of ganctl and torch.optim: what a run folder from elsewhere may build.
+    """
+    # A system holds copies of the nodes above it: mistakes are reported where a person wrote them.
+    for path, node in sorted(targets(config), key=lambda found: found[0].startswith("system")):
+        target = find_target(path, node["_target_"], trusted)
+        _check_node(path, node, target)
+    for consumer in consumers:
+        for name, hint in _hints(consumer).items():
+            if name in config and not _is_node(config[name]):
+                config[name] = conform(name, config[name], hint)
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, Config]]:
+    """Every node that names a target, with its dotted path."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from targets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from targets(value, f"{path}[{index}]")
+
+
+def find_target(path: str, name: Any, trusted: bool) -> Callable[..., Any]:
+    """The class or function a `_target_` names; of an untrusted configuration only a class of ganctl or torch.optim.
+
+    The name is looked at before anything is imported, and the class found must live there itself: a path such as
+    `torch.optim.optimizer.torch.load` only passes through.
+    """
+    refused = UserError(
+        f"{path}: _target_ {name} is not part of ganctl, and this configuration was read from a run folder\n"
+        "  try: trust=true if you know where the run comes from"
+    )
+    if not trusted and not str(name).startswith(TRUSTED):
+        raise refused
+    try:
+        target: Callable[..., Any] = get_object(str(name))
+    except Exception as error:  # importing a user's module may raise anything
+        reason = error.__cause__ or error
+        raise UserError(f"{path}: _target_ {name} cannot be imported: {reason}\n  try: check its spelling") from error
+    if not trusted and not (inspect.isclass(target) and f"{target.__module__}.".startswith(TRUSTED)):
+        raise refused
+    return target
+
+
+def _check_node(path: str, node: Config, target: Callable[..., Any]) -> None:
+    name = getattr(target, "__name__", str(target))
+    parameters = inspect.signature(target).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = _hints(target)
+    for key in node.keys() - SPECIAL:
+        if key not in parameters and not open_ended:
+            raise UserError(f"{path}.{key}: {name} takes no '{key}'{did_you_mean(key, parameters)}")
+        unknown_yet = node[key] is None and key in KNOWN_BY_DATA
+        if key in hints and not unknown_yet:
+            node[key] = conform(f"{path}.{key}", node[key], hints[key])
+    needed = {key for key, p in parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
+    if lacking := sorted(needed - node.keys()):
+        if not node.get("_partial_"):
+            raise UserError(f"{path}: {name} needs '{lacking[0]}'\n  try: {path}.{lacking[0]}=VALUE")
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Parameter types; none where a user's annotations cannot be resolved."""
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]  # read, not called
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError:
+        return {}
+    hints.pop("return", None)
+    return hints
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, dict) and "_target_" in value
+
+
+def conform(path: str, value: Any, hint: Any) -> Any:
+    """The value in the type of the hint, or a sentence naming the type that was expected."""
+    try:
+        return _conform(value, hint)
+    except TypeError:
+        shown = f"'{value}'" if isinstance(value, str) else value
+        raise UserError(f"{path}={shown}: {_words(hint)} expected") from None
+
+
+def _conform(value: Any, hint: Any) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any or isinstance(hint, typing.TypeVar) or _is_node(value):
+        return value
+    if origin in (Union, types.UnionType):
+        return _conform_union(value, args)
+    if origin is Literal:
+        return _require(value in args, value)
+    if hint is None or hint is type(None):
+        return _require(value is None, value)
+    if hint is bool:
+        return _require(isinstance(value, bool), value)
+    if hint in (int, float):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        _require(number and (hint is float or float(value).is_integer()), value)
+        return hint(value)
+    if hint is str:
+        return str(_require(isinstance(value, (str, int)) and not isinstance(value, bool), value))
+    inner = origin or hint
+    if inspect.isclass(inner) and issubclass(inner, Mapping):
+        return _require(isinstance(value, dict), value)
+    if inspect.isclass(inner) and issubclass(inner, typing.cast(type, typing.Iterable.__origin__)):  # type: ignore[attr-defined]
+        _require(isinstance(value, list), value)
+        return [_conform(item, args[0]) for item in value] if args else value
+    _require(inspect.isclass(inner) and isinstance(value, inner), value)
+    return value
+
+
+def _conform_union(value: Any, arms: tuple[Any, ...]) -> Any:
+    """The arm that takes the value as it is, else the first that can take it."""
+    results = []
+    for arm in arms:
+        try:
+            results.append(_conform(value, arm))
+        except TypeError:
+            continue
+    if not results:
+        raise TypeError
+    return next((result for result in results if type(result) is type(value)), results[0])
+
+
+def _require(fine: bool, value: Any) -> Any:
+    if not fine:
+        raise TypeError
+    return value
+
+
+def _words(hint: Any) -> str:
+    """A type in the words of a person: `int | None` -> "int or null"."""
+    args = get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_words(arm) for arm in args)
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, args))
+    if hint is type(None):
+        return "null"
+    if args:
+        return f"{get_origin(hint).__name__} of {_words(args[0])}"
+    return str(getattr(hint, "__name__", hint))
+
+
+# -- what goes together -------------------------------------------------------------------------------------------------
+
+
+def require_no_hidden_files() -> None:
+    """Refuse a user's option that bears a built-in's name: Hydra would silently ignore the user's."""
+    builtin = conf_dir()
+    for source in HydraConfig.get().runtime.config_sources:
+        folder = Path(source.path)
+        if source.provider != "command-line" or not folder.is_dir():
+            continue
+        for file in folder.rglob("*.yaml"):
+            relative = file.relative_to(folder)
+            if (builtin / relative).exists():
+                raise UserError(f"{file} bears the name of a built-in option and would be ignored\n  try: rename the file")
+
+
+def companions(loss: str) -> set[str]:
+    """The regularizers a built-in loss brings along."""
+    path = conf_dir() / "loss" / f"{loss}.yaml"
+    if not path.exists():
+        return set()
+    defaults = OmegaConf.to_container(OmegaConf.load(path)).get("defaults", [])  # type: ignore[union-attr]
+    return {name for item in defaults for key, names in item.items() if key == "override /regularizer" for name in names}
+
+
+def warn_of_lost_companions(config: Config) -> None:
+    lost = sorted(companions(choice("loss")) - set(config["regularizer"] or {}))
+    if lost:
+        log.warning(f"loss={choice('loss')} is trained without its customary {', '.join(lost)}")
+
+
+def require_labels(config: Config) -> None:
+    """Refuse a conditional model on unlabelled data before anything is built."""
+    wanted = config["model"].get("conditioning", "none")
+    if wanted != "none" and not config["dataset"]["num_classes"]:
+        raise UserError(
+            f"model.conditioning={wanted} needs labels, and dataset={choice('dataset')} has none\n"
+            "  try: model.conditioning=none, or a labelled data set"
+        )

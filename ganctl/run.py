@@ -1,0 +1,151 @@
+"""The run folder: its name, what it holds, and how it is found again."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ganctl import checkpoint
+from ganctl.errors import UserError
+
+RUNS = Path("runs")
+UNDECIDING = ("steps", "epochs", "max_minutes", "every", "keep", "name", "fresh")
+"""Keys that do not change what a step computes: a run continues when they differ."""
+PLACES = ("root", "download")
+
+Config = dict[str, Any]
+
+
+def deciding(config: Config, data_hash: str) -> Config:
+    """The part of a resolved configuration that decides the result, the data by a hash of its content."""
+    part = {key: value for key, value in config.items() if key not in UNDECIDING}
+    part["device"] = {"precision": config["device"]["precision"]}
+    part["dataset"] = {key: value for key, value in config["dataset"].items() if key not in PLACES}
+    part["dataset"]["content"] = data_hash
+    # A system's copies of the nodes beside it would only say everything twice.
+    beside = [*config.values(), *config["model"].values()]
+    part["system"] = {k: v for k, v in config["system"].items() if not (isinstance(v, dict) and v in beside)}
+    if part.get("init_from"):
+        part["init_from"] = Path(part["init_from"]).name
+    return part
+
+
+def fingerprint(decides: Config) -> str:
+    return hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+class Run:
+    """A run folder: config.yaml, checkpoints/, samples/, metrics.jsonl, train.log and TensorBoard events."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "checkpoints" / "last.pt"
+
+    def save(self, state: checkpoint.State) -> Path:
+        checkpoint.save(state, self.last)
+        return self.last
+
+    def write_config(self, config: Config) -> None:
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        checkpoint.write_atomically(self.folder / "config.yaml", text.encode())
+
+    def read_config(self) -> Config:
+        path = self.folder / "config.yaml"
+        if not path.is_file():
+            raise UserError(f"{self.folder} holds no run: config.yaml is missing\n  try: run=PATH of a folder below runs/")
+        try:
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is damaged and cannot be read\n  try: another run, or restore the file") from error
+        if not isinstance(config, dict) or "system" not in config:
+            raise UserError(f"{path} is empty or not a configuration of ganctl\n  try: another run, or restore the file")
+        return config
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Refuse a second process in the same folder; the lock goes with the process, however it ends."""
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(
+                    f"another process is training {self.folder}\n  try: wait for it, or fresh=true for a second run"
+                ) from error
+            yield
+
+
+def open_run(config: Config, label: str, data_hash: str, root: Path = RUNS) -> Run:
+    """The folder of this configuration: the newest one of the same fingerprint or name, or a new one."""
+    decides = deciding(config, data_hash)
+    name = config.get("name")
+    base = name or f"{label}-s{config['seed']}-{fingerprint(decides)}"
+    number = max((n for n in range(1, 1000) if (root / numbered(base, n) / "config.yaml").exists()), default=0)
+    if config.get("fresh") or number == 0:
+        number += 1
+    run = Run(root / numbered(base, number))
+    if (run.folder / "config.yaml").exists():
+        if name:
+            _require_same(run, decides)
+    else:
+        try:
+            run.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {run.folder}: {error.strerror}\n  try: a folder you may write to") from error
+    # The content hash is stored, so that a named run can be compared without its data.
+    stored = {**config, "dataset": {**config["dataset"], "root": _absolute(config["dataset"].get("root"))}}
+    if "root" not in config["dataset"]:
+        del stored["dataset"]["root"]
+    run.write_config({**stored, "content": data_hash})
+    return run
+
+
+def numbered(base: str, number: int) -> str:
+    return base if number == 1 else f"{base}-{number}"
+
+
+def find_run(run: str | None, root: Path = RUNS) -> Run:
+    """A run by path or by its name below runs/; the newest one when none is named."""
+    if run is not None:
+        for folder in (Path(run), root / run):
+            if folder.is_dir():
+                return Run(folder)
+        raise UserError(f"run={run}: no such folder\n  try: run=PATH of a folder below {root}/, or none for the newest")
+    found = [path for path in root.glob("*/checkpoints/last.pt")]
+    if not found:
+        raise UserError(f"no trained run below {root}/ here\n  try: ganctl train, or run=PATH")
+    return Run(max(found, key=lambda path: path.stat().st_mtime).parent.parent)
+
+
+def _absolute(root: str | None) -> str | None:
+    return None if root is None else str(Path(root).expanduser().absolute())
+
+
+def _require_same(run: Run, decides: Config) -> None:
+    stored = run.read_config()
+    before = _flat(deciding(stored, stored.pop("content", "")))
+    now = _flat(decides)
+    keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if keys:
+        lines = "".join(f"  {key}: {before.get(key)} there, {now.get(key)} now\n" for key in keys[:12])
+        raise UserError(
+            f"name={run.folder.name} is a run with other settings:\n{lines}  try: another name, or fresh=true"
+        )
+
+
+def _flat(node: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(node, dict):
+        return {k: v for key, value in node.items() for k, v in _flat(value, f"{path}.{key}" if path else key).items()}
+    return {path: node}

@@ -1,0 +1,78 @@
+"""The results table of a sweep: a row a job, failed ones too, written as soon as the job ends."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+outcome: dict[str, Any] = {}
+"""What the job under way in this process has reached; the training command fills it in."""
+
+FIXED = ("job", "status", "step", "value", "run", "error")
+
+
+class Results(Callback):
+    """Hydra calls it round every job, in the process that runs it."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        tables.append(Path(config.hydra.sweep.dir) / "results.csv")
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        outcome.clear()
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        if str(config.hydra.mode).endswith("MULTIRUN"):
+            failed = job_return.status is not JobStatus.COMPLETED
+            error = str(job_return._return_value).splitlines()[0] if failed else ""
+            settings = dict(item.split("=", 1) for item in config.hydra.overrides.task)
+            row = {"job": config.hydra.job.num, "status": "failed" if failed else "done", **outcome, "error": error}
+            append(Path(config.hydra.sweep.dir) / "results.csv", {**settings, **row})
+
+
+tables: list[Path] = []
+"""The tables of the sweeps started by this process."""
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add one row in one write, so that jobs running side by side never mix theirs; the first one brings the header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = [*(key for key in row if key not in FIXED), *FIXED]
+    try:
+        header = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.write(header, _line(columns))
+        os.close(header)
+    except FileExistsError:
+        columns = path.read_text(encoding="utf-8").splitlines()[0].split(",")
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(file, _line([row.get(column, "") for column in columns]))
+    finally:
+        os.close(file)
+
+
+def _line(values: list[Any]) -> bytes:
+    from io import StringIO
+
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode()
+
+
+def show_tables() -> None:
+    """Print the table of each sweep this process ran, in the order of the jobs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    for path in tables:
+        if path.exists():
+            with path.open(encoding="utf-8") as file:
+                header, *rows = csv.reader(file)
+            table = Table(*header, title=str(path))
+            for row in sorted(rows, key=lambda row: int(row[header.index("job")])):
+                table.add_row(*row)
+            Console().print(table)
+    tables.clear()

@@ -1,0 +1,90 @@
+"""What every system is: who plays, what each player minimises, and how a sample is drawn."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganctl.errors import UserError
+from ganctl.seeding import generator
+from ganctl.types import Batch, Phase
+
+Prior = Literal["normal", "uniform"]
+
+
+class System(nn.Module):
+    """Pure maths on tensors: no optimizer, device, logger or process group. All state is in parameters and buffers."""
+
+    conditional = False
+    """Whether `draw` takes labels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts: dict[str, Tensor] = {}
+        """Detached tensors of the latest step; their means are logged under these names."""
+
+    def players(self) -> dict[str, Sequence[nn.Module]]:
+        """The modules each player's optimizer owns: every parameter belongs to exactly one player."""
+        raise NotImplementedError
+
+    def phases(self) -> Sequence[Phase]:
+        """Who moves in this step, in order."""
+        raise NotImplementedError
+
+    def prepare(self, batch: Batch) -> None:
+        """Called once before step 0 with the same batch on every rank; what it finds goes into buffers."""
+
+    def begin(self, step: int) -> None:
+        """Called before each step: anneal, grow."""
+
+    def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
+        """(N,Z) on the CPU, every random choice of a sample from its own seed; None draws from the whole prior."""
+        raise NotImplementedError
+
+    def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
+        """Samples of z in the data's units: (N,C,H,W) in [-1,1] or (N,2) points. No gradient."""
+        raise NotImplementedError
+
+    def averaged(self) -> Sequence[nn.Module]:
+        """The modules whose moving average is sampled from."""
+        raise NotImplementedError
+
+    def compilable(self) -> Sequence[nn.Module]:
+        """The modules that torch may compile: none that a term differentiates twice."""
+        return self.averaged()
+
+    def describe(self) -> dict[str, str]:
+        """What each player minimises, in one line for the person who starts a run."""
+        raise NotImplementedError
+
+
+def draw_prior(seeds: Sequence[int], latent: int, prior: Prior = "normal", truncation: float | None = None) -> Tensor:
+    """(N,Z) latents, N(0,1) or U(-1,1), row i from seed i alone.
+
+    Truncation psi (Brock et al. 2019, section 3.1) keeps |z| <= psi: the distribution that resampling gives, drawn by
+    inverting the normal's distribution function.
+    """
+    if truncation is not None and prior != "normal":
+        raise UserError(f"truncation={truncation} needs a normal prior, this system's is {prior}\n  try: truncation=null")
+    if truncation is not None and truncation <= 0:
+        raise UserError(f"truncation={truncation}: must be greater than 0\n  try: truncation=0.7")
+    rows = []
+    for seed in seeds:
+        source = generator("prior", seed)
+        if truncation is not None:
+            u = torch.rand(latent, generator=source, dtype=torch.float64) * 2 - 1
+            rows.append((math.sqrt(2) * torch.erfinv(u * math.erf(truncation / math.sqrt(2)))).float())
+        elif prior == "uniform":
+            rows.append(torch.rand(latent, generator=source) * 2 - 1)
+        else:
+            rows.append(torch.randn(latent, generator=source))
+    return torch.stack(rows)
+
+
+def draw_latents(count: int, latent: int, prior: Prior, device: torch.device) -> Tensor:
+    """(count, Z) latents for training, from the device's default generator."""
+    if prior == "uniform":
+        return torch.rand(count, latent, device=device) * 2 - 1
+    return torch.randn(count, latent, device=device)

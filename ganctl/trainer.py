@@ -1,0 +1,370 @@
+"""The loop. The only file that calls backward and an optimizer's step."""
+
+import inspect
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganctl import checkpoint, distributed
+from ganctl.artifacts.picture import scatter, tile, to_uint8
+from ganctl.data.dataset import Dataset
+from ganctl.device import Device
+from ganctl.ema import EMA
+from ganctl.errors import UserError, require_positive
+from ganctl.report import Report
+from ganctl.seeding import derive, seed_default
+from ganctl.systems.system import System
+from ganctl.types import Batch, Phase, Schedule, Terms
+
+OptimizerFactory = Callable[..., Optimizer]
+
+MAX_TERMS = 1000
+OUT_OF_TIME = -1
+
+
+@dataclass(frozen=True)
+class Every:
+    """How many steps lie between two log lines, two sample grids, two checkpoints."""
+
+    log: int = 50
+    sample: int = 500
+    checkpoint: int = 500
+
+    def __post_init__(self) -> None:
+        require_positive(**{f"every.{name}": number for name, number in vars(self).items()})
+
+
+class Trainer:
+    """Trains a system: phases, updates, averaging, and the housekeeping between them.
+
+    optimizers: a factory a player, as in `partial(Adam, lr=...)`; a player `d0` without one takes `d`'s, any other
+    `g`'s. batch_size counts the whole batch over all ranks; each rank's share is worked off in `accumulate` parts.
+    `step` counts finished steps, `images` the reals seen: with the seed they determine everything that follows.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        dataset: Dataset,
+        optimizers: Mapping[str, OptimizerFactory],
+        device: Device,
+        steps: int,
+        seed: int = 0,
+        schedule: Schedule | None = None,
+        batch_size: int = 64,
+        accumulate: int = 1,
+        ema: float = 0.999,
+        clip_grad: float | None = None,
+        max_minutes: float | None = None,
+        every: Every | None = None,
+        keep: int = 0,
+    ) -> None:
+        require_positive(
+            steps=steps, batch_size=batch_size, accumulate=accumulate, clip_grad=clip_grad, max_minutes=max_minutes
+        )
+        _require_divisible(batch_size, distributed.world() * accumulate)
+        self.system, self.dataset, self.device = system, dataset, device
+        self.steps, self.seed, self.schedule = steps, seed, schedule
+        self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
+        self.max_minutes, self.every, self.keep = max_minutes, every or Every(), keep
+        device.place(system)
+        self.modules = {player: list(modules) for player, modules in system.players().items()}
+        self.params = {player: _parameters(modules) for player, modules in self.modules.items()}
+        _require_one_player_each(system, self.params)
+        self.optimizers = {player: _optimizer(optimizers, player, params) for player, params in self.params.items()}
+        self.ema = EMA(system.averaged(), ema)
+        if device.compile:
+            for module in system.compilable():
+                module.compile()
+        self.step = self.images = self.moves = 0
+        self.latest: dict[str, Tensor] = {}
+        self.names: dict[str, int] = {}
+        self.bad = torch.full((), -1, dtype=torch.int64, device=device.torch)
+        self.signal = 0
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def fit(self, save: Callable[[checkpoint.State], Path] | None = None, report: Report | None = None) -> int:
+        """Train up to `steps`. Returns 0, or the signal number that ended it early, or OUT_OF_TIME.
+
+        `save` and `report` are None on every rank but 0.
+        """
+        began = time.monotonic()
+        batches = self._stream(self.images)
+        if self.step == 0:
+            self.system.prepare(next(self._stream(0, whole=True)))
+            self._sample(report)
+        self._since = (time.monotonic(), self.images)
+        with _out_of_memory_explained(), self._signals_noted():
+            while self.step < self.steps:
+                self._one_step(batches)
+                done = self.step == self.steps
+                log_due = done or self.step % self.every.log == 0
+                if log_due:
+                    self._log(report)
+                elif report:
+                    report.moved(self.step)
+                over = bool(self.max_minutes) and time.monotonic() - began > 60 * (self.max_minutes or 0)
+                stop = self._agreed_stop(log_due, over)
+                if done or self.step % self.every.sample == 0:
+                    self._sample(report)
+                if done or stop or self.step % self.every.checkpoint == 0:
+                    self._save(save)
+                if stop and not done:
+                    return OUT_OF_TIME if stop == 1 else stop
+        return 0
+
+    def _one_step(self, batches: Iterator[Batch]) -> None:
+        """Every phase moves `repeat` times: the first phase draws a new batch each time, the others reuse the last."""
+        self.system.begin(self.step)
+        self.moves = 0
+        batch: Batch | None = None
+        for phase in self.system.phases():
+            for repeat in range(phase.repeat):
+                if batch is None or repeat:
+                    batch = next(batches)
+                    self.images += self.batch_size
+                self.update(phase, batch)
+        self.ema.update(self.step)
+        self.step += 1
+
+    def update(self, phase: Phase, batch: Batch) -> Terms:
+        """One move of one player on this rank's batch: gradients, averaging over ranks, clipping, step."""
+        optimizer, params = self.optimizers[phase.player], self.params[phase.player]
+        optimizer.zero_grad(set_to_none=True)
+        found: Terms = {}
+        for k, shard in enumerate(_shards(batch, self.accumulate)):
+            seed = derive(self.seed, self.step, self.moves, distributed.rank() * self.accumulate + k)
+            seed_default(seed, self.device.torch)
+            with self.device.autocast():
+                terms = phase.terms(shard)
+            if terms:
+                loss = torch.stack([term.float() for term in terms.values()]).sum() / self.accumulate
+                loss.backward(inputs=params)  # type: ignore[no-untyped-call]
+            for name, term in terms.items():
+                found[name] = found.get(name, 0) + term.detach() / self.accumulate
+        self.moves += 1
+        if found:
+            distributed.average_gradients(params)
+            self._watch(phase.player, found)
+            if self.clip_grad:
+                nn.utils.clip_grad_norm_(params, self.clip_grad)
+            self._set_rate(optimizer)
+            optimizer.step()
+            phase.after()
+        distributed.average(_running_statistics(self.system))
+        return found
+
+    def _set_rate(self, optimizer: Optimizer) -> None:
+        if self.schedule:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * self.schedule(self.step)
+
+    def _stream(self, start: int, whole: bool = False) -> Iterator[Batch]:
+        """This rank's batches after `start` images, or the whole batches that every rank sees alike."""
+        rank, world = (0, 1) if whole else (distributed.rank(), distributed.world())
+        return self.dataset.stream(
+            start,
+            self.batch_size,
+            seed=self.seed,
+            rank=rank,
+            world=world,
+            device=self.device.torch,
+            channels_last=self.device.channels_last,
+        )
+
+    # -- keeping watch ----------------------------------------------------------------------------------------------
+
+    def _watch(self, player: str, terms: Terms) -> None:
+        """Remember the terms for the log and, on the device, the first (step, term) that was not finite."""
+        for term, value in terms.items():
+            name = f"loss/{player}/{term}"
+            self.latest[name] = value
+            code = self.step * MAX_TERMS + self.names.setdefault(name, len(self.names))
+            fine = torch.isfinite(value) | (self.bad >= 0)
+            self.bad = torch.where(fine, self.bad, code)
+        if (self.step + 1) % self.every.log == 0:
+            self.latest[f"gradient_norm/{player}"] = nn.utils.get_total_norm(
+                [p.grad for p in self.params[player] if p.grad is not None]
+            )
+
+    def require_finite(self) -> None:
+        """Stop the run at the first term or weight that is not finite; what was saved before stays."""
+        code = distributed.agree(int(self.bad), self.device.torch)
+        if code >= 0:
+            step, index = divmod(code, MAX_TERMS)
+            what = {number: name for name, number in self.names.items()}[index]
+        else:
+            weights = [t for t in self.system.state_dict().values() if t.is_floating_point()]
+            if all(bool(torch.isfinite(t).all()) for t in weights):
+                return
+            step, what = self.step, "a weight"
+        raise UserError(
+            f"{what} is no longer a finite number at step {step}; the last good checkpoint is kept\n"
+            "  try: a smaller learning rate (optimizer.lr=1e-4), clip_grad=1.0, or another loss"
+        )
+
+    def _log(self, report: Report | None) -> None:
+        self.require_finite()
+        if report is None:
+            return
+        facts = {f"logits/{name}": logits.float().mean() for name, logits in self.system.facts.items()}
+        tensors = {**self.latest, **facts}
+        values = dict(zip(tensors, torch.stack([t.float() for t in tensors.values()]).tolist(), strict=True))
+        for player, optimizer in self.optimizers.items():
+            values[f"learning_rate/{player}"] = float(optimizer.param_groups[0]["lr"])
+        now, (then, images) = time.monotonic(), self._since
+        values["speed/images_per_second"] = (self.images - images) / max(now - then, 1e-9)
+        self._since = (now, self.images)
+        report.scalars(self.step, values)
+
+    def _sample(self, report: Report | None) -> None:
+        """A picture of the same 64 seeds each time, drawn with the averaged weights."""
+        if report is None:
+            return
+        with self.averaged_weights():
+            seeds = range(64 if self.dataset.key == "image" else 2500)
+            label = None
+            if self.system.conditional:
+                label = torch.arange(len(seeds), device=self.device.torch) % self.dataset.num_classes
+            samples = self.system.draw(self.system.prior(seeds).to(self.device.torch), label=label).cpu()
+        image = tile(to_uint8(samples)) if samples.dim() == 4 else scatter(samples, self.dataset.centres)
+        report.pictures(self.step, image)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Evaluation mode with the averaged weights; training goes on afterwards as if nothing had happened."""
+        self.system.eval()
+        try:
+            with self.ema.applied():
+                yield
+        finally:
+            self.system.train()
+
+    # -- stopping and saving ----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> checkpoint.State:
+        return {
+            "step": self.step,
+            "images": self.images,
+            "system": dict(self.system.state_dict()),
+            "ema": self.ema.state_dict(),
+            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+        }
+
+    def load_state_dict(self, state: checkpoint.State) -> None:
+        self.step, self.images = state["step"], state["images"]
+        self.load_weights(state)
+        for player, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][player])
+
+    def load_weights(self, state: checkpoint.State) -> None:
+        """The networks and their average alone: the start of a new run from another's weights."""
+        try:
+            self.system.load_state_dict(state["system"])
+            self.ema.load_state_dict(state["ema"])
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise UserError(
+                f"the checkpoint's networks do not fit this configuration: {str(error).splitlines()[-1].strip()}\n"
+                "  try: the model, dataset and loss of the run it comes from"
+            ) from error
+
+    def _save(self, save: Callable[[checkpoint.State], Path] | None) -> None:
+        self.require_finite()
+        if save:
+            checkpoint.keep_copy(save(self.state_dict()), self.step, self.keep)
+
+    def _agreed_stop(self, log_due: bool, over: bool) -> int:
+        """0 to go on, 1 when the time is up, else the signal number. Several ranks agree at log points."""
+        stop = self.signal or int(over)
+        if distributed.world() == 1:
+            return stop
+        return distributed.agree(stop, self.device.torch) if log_due else 0
+
+    @contextmanager
+    def _signals_noted(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the run after the step under way; a second one ends it at once."""
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if self.signal:
+                raise KeyboardInterrupt
+            self.signal = number
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may listen to signals
+            return
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _optimizer(factories: Mapping[str, OptimizerFactory], player: str, params: list[nn.Parameter]) -> Optimizer:
+    """d0 falls back to d, an unknown player to g; fused where torch has it."""
+    for name in (player, player.rstrip("0123456789"), "g"):
+        if name in factories:
+            make = factories[name]
+            takes_fused = inspect.signature(make).parameters.get("fused")
+            return make(params, fused=True) if takes_fused and takes_fused.default is None else make(params)
+    raise UserError(f"no optimizer for player '{player}'\n  try: optimizer=adam")
+
+
+def _require_divisible(batch_size: int, parts: int) -> None:
+    if batch_size % parts:
+        raise UserError(
+            f"batch_size={batch_size} does not divide into {parts} equal parts (processes times accumulate)\n"
+            f"  try: batch_size={(batch_size // parts + 1) * parts}"
+        )
+
+
+def _require_one_player_each(system: System, params: Mapping[str, list[nn.Parameter]]) -> None:
+    owned = [id(parameter) for group in params.values() for parameter in group]
+    everything = {id(parameter): name for name, parameter in system.named_parameters()}
+    lost = [name for key, name in everything.items() if key not in owned]
+    if lost or len(owned) != len(set(owned)):
+        raise ValueError(f"every parameter must belong to exactly one player; not so: {', '.join(lost) or 'shared ones'}")
+
+
+def _shards(batch: Batch, count: int) -> Iterator[Batch]:
+    if count == 1:
+        yield batch
+        return
+    parts = {key: value.chunk(count) for key, value in batch.items()}
+    for k in range(count):
+        yield {key: part[k] for key, part in parts.items()}
+
+
+def _running_statistics(system: nn.Module) -> list[Tensor]:
+    if distributed.world() == 1:
+        return []
+    named = system.named_buffers()
+    return [b for name, b in named if name.rpartition(".")[2].startswith("running_") and b.is_floating_point()]
+
+
+@contextmanager
+def _out_of_memory_explained() -> Iterator[None]:
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise UserError(
+            "out of memory\n  try: a smaller batch_size, or accumulate=2 (the same batch in two parts); "
+            "the last checkpoint is kept and the same command continues"
+        ) from error
+
