@@ -26,7 +26,18 @@ OVERVIEW = """ganctl trains, samples and judges generative adversarial networks 
 
 `ganctl COMMAND --help` lists every group with its options; `ganctl --version` the version.
 """
-FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
+FLAGS_WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-path",
+    "-cp",
+    "--config-name",
+    "-cn",
+    "--package",
+    "-p",
+    "--cfg",
+    "-c",
+)
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -76,13 +87,13 @@ def _run_hydra(command: str, rest: list[str], multirun: bool) -> None:
     import hydra
     from hydra.errors import HydraException
 
-    from ganctl.config import conf_dir
+    from ganctl.confdir import conf_dir
 
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a console script lacks it, and a user's own classes live there
     wants_traceback = "HYDRA_FULL_ERROR" in os.environ
     before = sys.argv
-    sys.argv = [f"ganctl {command}", *_flags_first(_quote_seeds(rest))]
+    sys.argv = [f"ganctl {command}", *_flags_first(rest if multirun else _quote_commas(rest))]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands us its errors instead of printing them
     try:
         task = _task(command, multirun)
@@ -132,9 +143,10 @@ def _flags_first(rest: list[str]) -> list[str]:
     return flags + overrides
 
 
-def _quote_seeds(rest: list[str]) -> list[str]:
+def _quote_commas(rest: list[str]) -> list[str]:
     """`seeds=0,4-6` is one value here; to Hydra a bare comma means a sweep."""
-    return [re.sub(r"^(seeds|label)=([^\"'\[{]*,.*)$", r'\1="\2"', word) for word in rest]
+    bare = r"[^\"'\[\](){}\\]*"
+    return [re.sub(rf"^(seeds|label)=({bare},{bare})$", r'\1="\2"', word) for word in rest]
 
 
 def _value_of(rest: list[str], *flags: str) -> Path | None:
@@ -153,8 +165,10 @@ def _friendly(error: Exception, command: str) -> str:
         from ganctl.help import known_keys
 
         key = next(group for group in unknown.groups() if group)
-        return f"'{key}' is no key of ganctl {command}{did_you_mean(key, known_keys(command))}\n" \
+        return (
+            f"'{key}' is no key of ganctl {command}{did_you_mean(key, known_keys(command))}\n"
             f"  try: ganctl {command} --cfg job, which shows every key"
+        )
     return text
 
 

@@ -17,20 +17,14 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ganctl.confdir import Config, conf_dir
 from ganctl.errors import UserError, did_you_mean
-from ganctl.run import Config
 
 log = logging.getLogger("ganctl")
 TRUSTED = ("ganctl.", "torch.optim.")
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_"}
 KNOWN_BY_DATA = ("shape", "num_classes", "class_names", "scale", "centres")
 """Null in the configuration of a data set that has to look at its data first."""
-
-
-def conf_dir() -> Path:
-    """The built-in configuration: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    return next(path for path in (package / "conf", package.parent / "conf") if path.is_dir())
 
 
 def plain(cfg: DictConfig) -> Config:
@@ -65,7 +59,7 @@ def build(node: Config | None, **extra: Any) -> Any:
         raise
 
 
-# -- checking -----------------------------------------------------------------------------------------------------------
+# -- checking ------------------------------------------------------------------------------------------------------
 
 
 def learn_from_data(cfg: DictConfig, dataset: Any) -> None:
@@ -137,14 +131,14 @@ def _check_node(path: str, node: Config, target: Callable[..., Any]) -> None:
         if key in hints and not unknown_yet:
             node[key] = conform(f"{path}.{key}", node[key], hints[key])
     needed = {key for key, p in parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
-    if lacking := sorted(needed - node.keys()):
-        if not node.get("_partial_"):
-            raise UserError(f"{path}: {name} needs '{lacking[0]}'\n  try: {path}.{lacking[0]}=VALUE")
+    lacking = sorted(needed - node.keys())
+    if lacking and not node.get("_partial_"):
+        raise UserError(f"{path}: {name} needs '{lacking[0]}'\n  try: {path}.{lacking[0]}=VALUE")
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """Parameter types; none where a user's annotations cannot be resolved."""
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]  # read, not called
+    function = target.__init__ if inspect.isclass(target) else target
     try:
         hints = typing.get_type_hints(function)
     except NameError:
@@ -227,7 +221,7 @@ def _words(hint: Any) -> str:
     return str(getattr(hint, "__name__", hint))
 
 
-# -- what goes together -------------------------------------------------------------------------------------------------
+# -- what goes together --------------------------------------------------------------------------------------------
 
 
 def require_no_hidden_files() -> None:
@@ -240,7 +234,9 @@ def require_no_hidden_files() -> None:
         for file in folder.rglob("*.yaml"):
             relative = file.relative_to(folder)
             if (builtin / relative).exists():
-                raise UserError(f"{file} bears the name of a built-in option and would be ignored\n  try: rename the file")
+                raise UserError(
+                    f"{file} bears the name of a built-in option and would be ignored\n  try: rename the file"
+                )
 
 
 def companions(loss: str) -> set[str]:
@@ -249,11 +245,13 @@ def companions(loss: str) -> set[str]:
     if not path.exists():
         return set()
     defaults = OmegaConf.to_container(OmegaConf.load(path)).get("defaults", [])  # type: ignore[union-attr]
-    return {name for item in defaults for key, names in item.items() if key == "override /regularizer" for name in names}
+    return {
+        name for item in defaults for key, names in item.items() if key == "override /regularizer" for name in names
+    }
 
 
 def warn_of_lost_companions(config: Config) -> None:
-    lost = sorted(companions(choice("loss")) - set(config["regularizer"] or {}))
+    lost = sorted(companions(choice("loss")) - set(config.get("regularizer") or {}))
     if lost:
         log.warning(f"loss={choice('loss')} is trained without its customary {', '.join(lost)}")
 

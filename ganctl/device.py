@@ -56,7 +56,7 @@ class Device:
 
     def place(self, module: nn.Module) -> nn.Module:
         module = module.to(self.torch)
-        return module.to(memory_format=torch.channels_last) if self.channels_last else module  # type: ignore[call-overload, no-any-return]
+        return module.to(memory_format=torch.channels_last) if self.channels_last else module
 
 
 def _find(kind: str) -> str:

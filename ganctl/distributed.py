@@ -1,4 +1,4 @@
-"""Several processes started by torchrun; alone, every function here does nothing. The only user of torch.distributed."""
+"""Several processes started by torchrun. In a process alone every function here does nothing."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -60,7 +60,7 @@ def average(tensors: Sequence[Tensor]) -> None:
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     dist.all_reduce(flat)
     flat /= world()
-    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+    for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
 
 

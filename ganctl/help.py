@@ -6,11 +6,24 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from ganctl.config import conf_dir
+from ganctl.confdir import conf_dir
 
 GROUPS = {
-    "train": "system model loss regularizer augment optimizer schedule dataset device experiment debug".split(),
+    "train": [
+        "system",
+        "model",
+        "loss",
+        "regularizer",
+        "augment",
+        "optimizer",
+        "schedule",
+        "dataset",
+        "device",
+        "experiment",
+        "debug",
+    ],
     "sample": ["artifact", "device"],
     "eval": ["device"],
 }
@@ -61,21 +74,19 @@ def known_keys(command: str) -> set[str]:
     """Every dotted key of the default configuration, and the groups."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose(command)
+        defaults = OmegaConf.to_container(compose(command))
     keys = set(GROUPS[command])
 
-    def visit(node: DictConfig, path: str) -> None:
-        for key in node:
+    def visit(node: Any, path: str) -> None:
+        for key in node if isinstance(node, dict) else ():
             keys.add(f"{path}{key}")
-            child = OmegaConf.to_container(node).get(key)  # type: ignore[union-attr]
-            if isinstance(child, dict):
-                visit(node[key], f"{path}{key}.")
+            visit(node[key], f"{path}{key}.")
 
-    visit(cfg, "")
+    visit(defaults, "")
     return keys
 
 

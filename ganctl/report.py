@@ -47,7 +47,9 @@ def file_log(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         expected = isinstance(error, UserError)
-        record = logging.LogRecord("ganctl", logging.ERROR, "", 0, str(error), None, None if expected else sys.exc_info())
+        record = logging.LogRecord(
+            "ganctl", logging.ERROR, "", 0, str(error), None, None if expected else sys.exc_info()
+        )
         to_file.handle(record)
         raise
     finally:
@@ -112,7 +114,9 @@ class Report:
 
     def settings(self, settings: Mapping[str, str | int | float | bool], metrics: Mapping[str, float]) -> None:
         """The run's settings beside its final numbers, for TensorBoard's HPARAMS page."""
-        self.board.add_hparams(dict(settings), {f"final/{name}": value for name, value in metrics.items()}, run_name=".")
+        self.board.add_hparams(
+            dict(settings), {f"final/{name}": value for name, value in metrics.items()}, run_name="."
+        )
 
     def _left(self, step: int) -> str:
         done = step - self.start

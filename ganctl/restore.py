@@ -59,7 +59,8 @@ def fill(system: System, state: checkpoint.State, weights: str) -> None:
                 module.load_state_dict(values)
     except (RuntimeError, KeyError, ValueError) as error:
         raise UserError(
-            "the checkpoint does not fit the run's own config.yaml: one of the two was changed\n  try: another checkpoint"
+            "the checkpoint does not fit the run's own config.yaml: one of the two was changed\n"
+            "  try: another checkpoint"
         ) from error
 
 

@@ -11,14 +11,13 @@ from typing import Any
 import yaml
 
 from ganctl import checkpoint
+from ganctl.confdir import Config
 from ganctl.errors import UserError
 
 RUNS = Path("runs")
 UNDECIDING = ("steps", "epochs", "max_minutes", "every", "keep", "name", "fresh")
 """Keys that do not change what a step computes: a run continues when they differ."""
 PLACES = ("root", "download")
-
-Config = dict[str, Any]
 
 
 def deciding(config: Config, data_hash: str) -> Config:
@@ -60,13 +59,17 @@ class Run:
     def read_config(self) -> Config:
         path = self.folder / "config.yaml"
         if not path.is_file():
-            raise UserError(f"{self.folder} holds no run: config.yaml is missing\n  try: run=PATH of a folder below runs/")
+            raise UserError(
+                f"{self.folder} holds no run: config.yaml is missing\n  try: run=PATH of a folder below runs/"
+            )
         try:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is damaged and cannot be read\n  try: another run, or restore the file") from error
         if not isinstance(config, dict) or "system" not in config:
-            raise UserError(f"{path} is empty or not a configuration of ganctl\n  try: another run, or restore the file")
+            raise UserError(
+                f"{path} is empty or not a configuration of ganctl\n  try: another run, or restore the file"
+            )
         return config
 
     @contextmanager
@@ -123,7 +126,7 @@ def find_run(run: str | None, root: Path = RUNS) -> Run:
             if folder.is_dir():
                 return Run(folder)
         raise UserError(f"run={run}: no such folder\n  try: run=PATH of a folder below {root}/, or none for the newest")
-    found = [path for path in root.glob("*/checkpoints/last.pt")]
+    found = list(root.glob("*/checkpoints/last.pt"))
     if not found:
         raise UserError(f"no trained run below {root}/ here\n  try: ganctl train, or run=PATH")
     return Run(max(found, key=lambda path: path.stat().st_mtime).parent.parent)

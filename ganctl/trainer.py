@@ -337,7 +337,9 @@ def _require_one_player_each(system: System, params: Mapping[str, list[nn.Parame
     everything = {id(parameter): name for name, parameter in system.named_parameters()}
     lost = [name for key, name in everything.items() if key not in owned]
     if lost or len(owned) != len(set(owned)):
-        raise ValueError(f"every parameter must belong to exactly one player; not so: {', '.join(lost) or 'shared ones'}")
+        raise ValueError(
+            f"every parameter must belong to exactly one player; not so: {', '.join(lost) or 'shared ones'}"
+        )
 
 
 def _shards(batch: Batch, count: int) -> Iterator[Batch]:
@@ -367,4 +369,3 @@ def _out_of_memory_explained() -> Iterator[None]:
             "out of memory\n  try: a smaller batch_size, or accumulate=2 (the same batch in two parts); "
             "the last checkpoint is kept and the same command continues"
         ) from error
-

@@ -50,7 +50,11 @@ def run(cfg: DictConfig) -> None:
         batch_size=plain["batch_size"],
         trust=plain["trust"],
     )
-    seeds = parse_seeds(plain["seeds"]) if plain["seeds"] is not None else list(range(plain["seed"], plain["seed"] + plain["n"]))
+    seeds = (
+        parse_seeds(plain["seeds"])
+        if plain["seeds"] is not None
+        else list(range(plain["seed"], plain["seed"] + plain["n"]))
+    )
     out = Path(plain["out"]) if plain["out"] else sampler.run / "artifacts"
     written = artifact(sampler, seeds, sampler.labels_for(seeds, plain["label"]), out)
     log.info(f"drawn from {sampler.run}")

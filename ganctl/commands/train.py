@@ -11,10 +11,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganctl import checkpoint, config, distributed, report, sweep
+from ganctl.confdir import Config
 from ganctl.data.dataset import Dataset
 from ganctl.device import Device
 from ganctl.errors import UserError, require_positive
-from ganctl.run import Config, Run, find_run, open_run
+from ganctl.run import Run, find_run, open_run
 from ganctl.seeding import derive, seed_default
 from ganctl.trainer import OUT_OF_TIME, Trainer
 
@@ -176,7 +177,9 @@ def program() -> str:
 def again(**changes: object) -> str:
     """The command that continues this run, with some values changed."""
     kept = [item for item in config.overrides() if item.split("=")[0] not in changes and item != "fresh=true"]
-    return " ".join([program(), "train", *map(shlex.quote, kept), *(f"{key}={value}" for key, value in changes.items())])
+    return " ".join(
+        [program(), "train", *map(shlex.quote, kept), *(f"{key}={value}" for key, value in changes.items())]
+    )
 
 
 def flat(node: Any, path: str = "") -> dict[str, str | int | float | bool]:

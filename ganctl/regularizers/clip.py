@@ -1,7 +1,7 @@
 """Weight clipping."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganctl.errors import UserError
 from ganctl.regularizers.regularizer import Regularizer, doubt_batch_norm
@@ -21,6 +21,6 @@ class WeightClip(Regularizer):
 
     @torch.no_grad()
     def after_d(self, discriminator: nn.Module) -> None:
-        weights = list(discriminator.parameters())
+        weights: list[Tensor] = list(discriminator.parameters())
         torch._foreach_clamp_max_(weights, self.bound)
         torch._foreach_clamp_min_(weights, -self.bound)

@@ -20,7 +20,7 @@ def squared_slope(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def critic_slope(play: Play, x: Tensor) -> Tensor:
-    """Squared slopes at `x` through a fresh forward in float32: a penalty through bfloat16 is off by a percent or two."""
+    """Squared slopes at `x` through a fresh forward in float32: in bfloat16 it is off by a percent or two."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_()
         return squared_slope(play.critic(x).logits, x)

@@ -28,7 +28,7 @@ class Regularizer(nn.Module):
         return 0.0 if step % self.every else value_at(self.weight, step) * self.every
 
     def attach(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Called once when the system is built, before any weights are loaded: create buffers, refuse what cannot work."""
+        """Called once, before any weights are loaded: create buffers, refuse what cannot work."""
 
     def begin(self, step: int) -> None:
         """Called before each step."""

@@ -56,8 +56,10 @@ class Standard(System):
 
     def begin(self, step: int) -> None:
         self.step = step
-        for part in (*self._regularizers().values(), *([self.augment] if self.augment else [])):
-            part.begin(step)
+        for regularizer in self._regularizers().values():
+            regularizer.begin(step)
+        if self.augment:
+            self.augment.begin(step)
 
     def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
         return draw_prior(seeds, self.generator.latent, self.prior_kind, truncation)

@@ -67,7 +67,9 @@ def draw_prior(seeds: Sequence[int], latent: int, prior: Prior = "normal", trunc
     inverting the normal's distribution function.
     """
     if truncation is not None and prior != "normal":
-        raise UserError(f"truncation={truncation} needs a normal prior, this system's is {prior}\n  try: truncation=null")
+        raise UserError(
+            f"truncation={truncation} needs a normal prior, this system's is {prior}\n  try: truncation=null"
+        )
     if truncation is not None and truncation <= 0:
         raise UserError(f"truncation={truncation}: must be greater than 0\n  try: truncation=0.7")
     rows = []
