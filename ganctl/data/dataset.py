@@ -110,7 +110,10 @@ class Dataset:
         device = torch.device(device)
         home = CPU if self.mapped else device
         return self._batches(
-            self._turns(start // batch_size, batch_size, seed, rank, world, home), home, device, channels_last
+            self._turns(start // batch_size, batch_size, seed, rank, world, home),
+            home,
+            device,
+            channels_last and self.key == "image",  # points have no channels
         )
 
     def _turns(self, done: int, size: int, seed: int, rank: int, world: int, home: torch.device) -> Iterator[Turn]:
