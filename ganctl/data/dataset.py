@@ -132,7 +132,7 @@ class Dataset:
         self, turns: Iterator[Turn], home: torch.device, device: torch.device, channels_last: bool
     ) -> Generator[Batch, None, None]:
         read = self._reader(home, channels_last)
-        labels = None if self.labels is None else move(self.labels, home)
+        labels = None if self.labels is None else self.labels.to(home)
 
         def load(turn: Turn) -> tuple[Turn, Tensor]:
             return turn, read(turn.rows)
@@ -156,7 +156,7 @@ class Dataset:
             self.samples = unflat(flat(self.samples, channels_last), self.shape, channels_last)
             return flat(self.samples, channels_last)
         if (home, channels_last) not in self._placed:
-            self._placed = {(home, channels_last): flat(move(self.samples, home), channels_last)}
+            self._placed = {(home, channels_last): flat(self.samples.to(home), channels_last)}
         return self._placed[home, channels_last]
 
     def _finish(self, samples: Tensor, flips: Tensor | None) -> Tensor:
@@ -196,7 +196,7 @@ def rows_of(total: int, split: str, holdout: int, limit: int | None) -> slice:
     if split == "valid" and holdout == 0:
         raise UserError(
             "dataset.split=valid: nothing is held out of the training part\n"
-            f"  try: dataset.holdout={total // 10}, and the same where you train, so that it is not learned from"
+            f"  try: dataset.holdout={max(1, total // 10)}, and the same where you train, so that it is not learned"
         )
     first, last = {"train": (0, total - holdout), "valid": (total - holdout, total), "test": (0, total)}[split]
     return slice(first, last if limit is None else min(last, first + limit))

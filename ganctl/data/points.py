@@ -50,6 +50,11 @@ class Mixture(Dataset):
         samples = torch.from_numpy((points / self.scale).astype(np.float32))
         super().__init__(samples, shape=shape, num_classes=num_classes, split=split, holdout=holdout, limit=limit)
 
+    @property
+    def points(self) -> Tensor:
+        """All points, float32 (N,2), divided by `scale`."""
+        return self.samples
+
     def _finish(self, samples: Tensor, flips: Tensor | None) -> Tensor:
         return samples
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganctl.data.dataset import Dataset, Split, part_of
 from ganctl.data.digits import Digits
-from ganctl.data.memory import flat, move, unflat
+from ganctl.data.memory import flat, unflat
 from ganctl.data.vision import MNIST
 from ganctl.errors import require_positive
 from ganctl.seeding import generator
@@ -60,7 +60,7 @@ class Stacked(Dataset):
         return (3, *self.digits.shape[2:])
 
     def _reader(self, home: torch.device, channels_last: bool) -> Callable[[Tensor], Tensor]:
-        digits, triples = flat(move(self.digits, home), False), move(self.samples, home)
+        digits, triples = flat(self.digits.to(home), False), self.samples.to(home)
 
         def read(index: Tensor) -> Tensor:
             images = digits.index_select(0, triples.index_select(0, index).flatten()).view(-1, *self.shape)

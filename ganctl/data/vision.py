@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -22,15 +23,16 @@ TIMEOUT = 20.0
 log = logging.getLogger("ganctl")
 
 
-class Vision(Dataset):
+class Vision(Dataset, ABC):
     """A set of torchvision's, read from the files under `root`; only what is missing is downloaded.
 
     torchvision is imported where it is needed and no earlier: it adds 160 MB to a process.
     """
 
     name: ClassVar[str]
-    """The class's name in torchvision.datasets; in lower case with underscores, the option's."""
+    """The class's name in torchvision.datasets."""
     option: ClassVar[str]
+    """What the command line calls it."""
     names: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
 
     def __init__(
@@ -62,13 +64,13 @@ class Vision(Dataset):
             flip=flip,
         )
 
+    @abstractmethod
     def files(self, root: Path, part: str) -> list[Path]:
         """The files that this part is read from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, root: Path, part: str) -> tuple[Tensor, Tensor]:
         """Images uint8 (N,C,H,W) and labels int64 (N,)."""
-        raise NotImplementedError
 
     def fetch(self, root: Path, part: str) -> None:
         """Download and unpack."""
@@ -82,8 +84,8 @@ class Vision(Dataset):
         if any(not file.is_file() for file in files):
             if not download:
                 raise UserError(
-                    f"dataset={self.option}: {listed(files)} not found in {files[0].parent}\n  try: dataset.download=true, "
-                    f"dataset.root=FOLDER where the files lie, or dataset=digits"
+                    f"dataset={self.option}: {listed(files)} not found in {files[0].parent}\n"
+                    f"  try: dataset.download=true, dataset.root=FOLDER where the files lie, or dataset=digits"
                 )
             self.download(root, part, files)
         try:
