@@ -2,12 +2,15 @@
 
 import csv
 import os
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Column, Table
 
 outcome: dict[str, Any] = {}
 """What the job under way in this process has reached; the training command fills it in."""
@@ -55,24 +58,25 @@ def append(path: Path, row: dict[str, Any]) -> None:
 
 
 def _line(values: list[Any]) -> bytes:
-    from io import StringIO
-
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode()
 
 
 def show_tables() -> None:
-    """Print the table of each sweep this process ran, in the order of the jobs."""
-    from rich.console import Console
-    from rich.table import Table
-
-    for path in tables:
-        if path.exists():
-            with path.open(encoding="utf-8") as file:
-                header, *rows = csv.reader(file)
-            table = Table(*header, title=str(path))
-            for row in sorted(rows, key=lambda row: int(row[header.index("job")])):
-                table.add_row(*row)
-            Console().print(table)
+    """Print the table of each sweep this process ran, in the order of the jobs, without columns that say nothing."""
+    for path in filter(Path.exists, tables):
+        with path.open(encoding="utf-8") as file:
+            rows = sorted(csv.DictReader(file), key=lambda row: int(row["job"]))
+        varied = {key for key in rows[0] if len({row[key] for row in rows}) > 1} - {"job"}
+        shown = varied - {"error"} | {"status", "value", "run"}
+        columns = [key for key in rows[0] if key in shown]
+        table = Table(*(Column(key, overflow="fold") for key in columns), title=str(path))
+        for row in rows:
+            table.add_row(*(Path(row[key]).name if key == "run" else row[key] for key in columns))
+        console = Console()
+        console.print(table)
+        for row in rows:
+            if row["error"]:
+                console.print(f"job {row['job']} failed: {row['error']}", markup=False)
     tables.clear()

@@ -275,7 +275,7 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError) as error:
             raise UserError(
                 f"the checkpoint's networks do not fit this configuration: {str(error).splitlines()[-1].strip()}\n"
-                "  try: the model, dataset and loss of the run it comes from"
+                "  try: the model, dataset and loss of the run it comes from, or fresh=true"
             ) from error
 
     def _save(self, save: Callable[[checkpoint.State], Path] | None) -> None:
