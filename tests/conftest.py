@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
 
-from ganctl import cli
+from ganctl import cli, config
+from ganctl.commands import train as train_command
+from ganctl.confdir import Config, conf_dir
 from ganctl.data import digits
+from ganctl.data.dataset import Dataset
+from ganctl.device import Device
+from ganctl.trainer import Trainer
 
 
 @dataclass
@@ -22,8 +30,45 @@ class Outcome:
     err: str
 
 
+@dataclass
+class Recipe:
+    """A checked configuration with its data: what the training command has in hand before it builds networks."""
+
+    plain: Config
+    dataset: Dataset
+    device: Device
+
+    def trainer(self, **changes: object) -> Trainer:
+        return train_command.build_trainer({**self.plain, **changes}, self.dataset, self.device)
+
+
+def composed(command: str, *overrides: str) -> DictConfig:
+    """The configuration that Hydra would hand to the command."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose(command, list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def recipe_of(*overrides: str) -> Recipe:
+    """Everything the training command does before it opens a run folder."""
+    cfg = composed("train", *overrides)
+    plain = train_command.checked(cfg)
+    device = config.build(plain["device"])
+    device.setup()
+    dataset = config.build(plain["dataset"])
+    train_command.complete(cfg, dataset)
+    plain = train_command.checked(cfg)
+    config.require_labels(plain)
+    return Recipe(plain, dataset, device)
+
+
 def tiny(*changes: str) -> list[str]:
-    """Four steps with networks of a few hundred weights, then the changes."""
+    """Four steps with networks of a few hundred weights, then the changes. Experiments keep their own networks."""
+    if any(change.startswith("experiment=") for change in changes):
+        return ["debug=fast", "device.threads=1", *changes]
     width = "widths=[8]" if "model=mlp" in changes else "width=4"
     small = [f"model.{player}.{width}" for player in ("generator", "discriminator")]
     return ["debug=fast", "device.threads=1", "model.latent=8", *small, *changes]
@@ -73,6 +118,18 @@ def train(ganctl):
         return outcome
 
     return run
+
+
+@pytest.fixture
+def recipe(workplace):
+    """A tiny configuration, checked, with its data: `recipe("loss=wgan").trainer()`."""
+    return lambda *changes: recipe_of(*tiny(*changes))
+
+
+@pytest.fixture
+def checked(workplace):
+    """A configuration as it is before any data are read: `checked("model=dcgan_paper")`."""
+    return lambda *overrides: train_command.checked(composed("train", *overrides))
 
 
 @pytest.fixture

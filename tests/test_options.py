@@ -1,0 +1,115 @@
+"""Every option of every group in conf/ composes, checks, builds and takes two steps, or says in a sentence why not."""
+
+import urllib.request
+from urllib.error import URLError
+
+import pytest
+import torch
+
+from ganctl import config
+from ganctl.confdir import conf_dir
+from ganctl.errors import UserError
+from ganctl.help import GROUPS, options_of
+
+DOWNLOADED = {"mnist", "fashion_mnist", "kmnist", "cifar10", "svhn", "stacked_mnist"}
+ELSEWHERE = {"dataset=folder", "device=cuda", "device=mps", "model=dcgan_paper"}
+ELSEWHERE |= {f"dataset={name}" for name in DOWNLOADED}
+NEEDS = {
+    "dataset=ring": ["model=mlp"],
+    "dataset=grid": ["model=mlp"],
+    "regularizer=gradient_penalty": ["critic_norm=layer"],
+}
+"""What an option does not go without."""
+CHOICES = [f"{group}={option}" for group in GROUPS["train"] for option in options_of(group)]
+
+
+def steps_of(trainer):
+    trainer.steps = 2
+    before = {name: value.clone() for name, value in trainer.system.named_parameters()}
+    assert trainer.fit() == 0
+    trainer.require_finite()
+    return {name for name, value in trainer.system.named_parameters() if not torch.equal(value, before[name])}
+
+
+def test_every_folder_of_conf_is_offered():
+    folders = {path.relative_to(conf_dir()).parts[0] for path in conf_dir().rglob("*/*.yaml")}
+    assert folders == {group for groups in GROUPS.values() for group in groups}
+    for group in folders:
+        assert options_of(group), group
+        assert all(options_of(group).values()), f"an option of {group} lacks its first line"
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice not in ELSEWHERE])
+def test_an_option_takes_two_steps(recipe, choice):
+    moved = steps_of(recipe(choice, *NEEDS.get(choice, [])).trainer())
+    assert any(name.startswith("generator") for name in moved)
+    assert any(name.startswith("discriminator") for name in moved)
+
+
+@pytest.mark.parametrize("loss", [*options_of("loss")])
+def test_every_loss_trains_points(recipe, loss):
+    assert steps_of(recipe(f"loss={loss}", "dataset=ring", "model=mlp").trainer())
+
+
+@pytest.mark.parametrize("name", sorted(DOWNLOADED))
+def test_data_without_a_network_name_the_files_and_a_way_out(recipe, monkeypatch, name):
+    def no_network(*args, **kwargs):
+        raise URLError("Network is unreachable")
+
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    with pytest.raises(UserError, match=r"download failed(.|\n)*try: put .* into .*, or dataset=digits"):
+        recipe(f"dataset={name}")
+    with pytest.raises(UserError, match=r"not found in(.|\n)*try: dataset.download=true"):
+        recipe(f"dataset={name}", "dataset.download=false")
+
+
+def test_a_folder_has_to_be_named(recipe):
+    with pytest.raises(UserError, match=r"which folder(.|\n)*try: dataset.root=PATH"):
+        recipe("dataset=folder")
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(recipe, kind):
+    if (torch.cuda if kind == "cuda" else torch.backends.mps).is_available():
+        pytest.skip(f"this machine has {kind}")
+    with pytest.raises(UserError, match=rf"device={kind}: no such device(.|\n)*try: device=auto"):
+        recipe(f"device={kind}")
+
+
+def test_the_papers_size_is_built_without_memory(checked):
+    plain = checked("model=dcgan_paper", "dataset=cifar10", "dataset.shape=[3,64,64]")
+    with torch.device("meta"):
+        system = config.build(plain["system"])
+    assert {parameter.device.type for parameter in system.parameters()} == {"meta"}
+    assert sum(parameter.numel() for parameter in system.generator.parameters()) > 10_000_000
+
+
+def test_conditional_models_take_labels(recipe):
+    for model in ("dcgan", "mlp"):
+        steps_of(recipe(f"model={model}", "model.conditioning=concat").trainer())
+
+
+@pytest.mark.parametrize("loss", ["nsgan", "wgan_gp", "r3gan"])
+def test_bfloat16(recipe, loss):
+    assert steps_of(recipe(f"loss={loss}", "device.precision=bf16").trainer())
+
+
+def test_regularizers_add_up(recipe):
+    names = list(options_of("regularizer"))
+    trainer = recipe(f"regularizer=[{','.join(names)}]", "critic_norm=none").trainer()
+    assert set(trainer.system.regularizers) == set(names)
+    assert steps_of(trainer)
+
+
+def test_every_artifact_is_drawn_from_a_run(train, ganctl, the_run):
+    train("model.conditioning=concat", "every.sample=2")
+    for name in options_of("artifact"):
+        drawn = ganctl("sample", f"artifact={name}", "n=4", "device=cpu", f"out={name}")
+        assert drawn.status == 0, drawn.err
+        assert any(file.stat().st_size for file in (the_run().parent.parent / name).iterdir())
+
+
+def test_judging_says_that_it_is_not_there_yet(ganctl):
+    told = ganctl("eval")
+    assert told.status == 1
+    assert "try: ganctl sample" in told.err
