@@ -37,6 +37,7 @@ def load(
     data = settings["dataset"]
     return Sampler(
         system,
+        shape=data["shape"],
         num_classes=data["num_classes"],
         conditional=system.conditional,
         class_names=data.get("class_names"),

@@ -37,6 +37,7 @@ class Sampler:
         self,
         system: Drawable,
         *,
+        shape: Sequence[int],
         num_classes: int,
         conditional: bool,
         run: Path,
@@ -48,6 +49,8 @@ class Sampler:
     ) -> None:
         require_positive(batch_size=batch_size, truncation=truncation)
         self.system, self.num_classes, self.conditional, self.run = system, num_classes, conditional, run
+        self.shape = tuple(shape)
+        """(C,H,W) of one picture, or (2,) of a point."""
         self.class_names, self.centres = class_names or [], centres
         self.device, self.truncation, self.batch_size = torch.device(device), truncation, batch_size
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from ganctl import config, report
 from ganctl.artifacts.sampler import Artifact, Sampler, parse_seeds
+from ganctl.confdir import Config
 from ganctl.device import Device
 from ganctl.errors import require_positive
 from ganctl.restore import load
@@ -19,7 +20,7 @@ def settings(
     run: str | None,
     checkpoint: str,
     weights: Literal["ema", "raw"],
-    n: int,
+    n: int | None,
     seed: int,
     seeds: int | str | list[int | str] | None,
     label: int | str | list[int | str] | None,
@@ -50,11 +51,7 @@ def run(cfg: DictConfig) -> None:
         batch_size=plain["batch_size"],
         trust=plain["trust"],
     )
-    seeds = (
-        parse_seeds(plain["seeds"])
-        if plain["seeds"] is not None
-        else list(range(plain["seed"], plain["seed"] + plain["n"]))
-    )
+    seeds = chosen_seeds(plain, points=len(sampler.shape) == 1)
     out = Path(plain["out"]) if plain["out"] else sampler.run / "artifacts"
     written = artifact(sampler, seeds, sampler.labels_for(seeds, plain["label"]), out)
     log.info(f"drawn from {sampler.run}")
@@ -62,3 +59,11 @@ def run(cfg: DictConfig) -> None:
         log.info(f"  {path}")
     if len(written) > 10:
         log.info(f"  and {len(written) - 10} more in {out}")
+
+
+def chosen_seeds(plain: Config, points: bool) -> list[int]:
+    """The seeds that were named, or `n` from `seed` on."""
+    if plain["seeds"] is not None:
+        return parse_seeds(plain["seeds"])
+    count = plain["n"] or (2500 if points else 64)
+    return list(range(plain["seed"], plain["seed"] + count))

@@ -94,7 +94,7 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         done = finished(trainer, state)
         with report.Report(run.folder, trainer.steps, trainer.step) as told:
             value = told.last.get("loss/g/adversarial", 0.0)
-            sweep.outcome.update(run=str(run.folder), step=trainer.step, value=value)
+            sweep.outcome.update(run=str(run.folder), step=trainer.step, value=f"{value:.6g}")
             if done:
                 log.info(f"{run.folder} is finished: {trainer.step} of {trainer.steps} steps")
                 log.info(f"  try: {again(steps=2 * trainer.step)} to go on, or {again(fresh='true')} for a second run")
@@ -104,7 +104,7 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
             value = told.last.get("loss/g/adversarial", 0.0)
             if not ended:
                 told.settings(flat(plain), {"loss": value})
-        sweep.outcome.update(step=trainer.step, value=value)
+        sweep.outcome.update(step=trainer.step, value=f"{value:.6g}")
         farewell(trainer, run, ended)
     leave(ended)
     return value

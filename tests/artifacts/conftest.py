@@ -40,7 +40,7 @@ def a_sampler(tmp_path: Path) -> Callable[..., Sampler]:
     """A sampler of grey images with classes 0 and 1, or of what `system` draws."""
 
     def make(system=None, conditional: bool = False, **settings) -> Sampler:
-        settings = {"num_classes": 2, "run": tmp_path / "run"} | settings
+        settings = {"shape": (1, 2, 3), "num_classes": 2, "run": tmp_path / "run"} | settings
         return Sampler(system or FlatSystem(), conditional=conditional, **settings)
 
     return make
