@@ -24,10 +24,10 @@ from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
 from ganctl.types import Batch, Phase, Schedule, Terms
+from ganctl.watch import Watch, out_of_memory_explained
 
 OptimizerFactory = Callable[..., Optimizer]
 
-MAX_TERMS = 1000
 OUT_OF_TIME = -1
 
 
@@ -85,10 +85,8 @@ class Trainer:
         if device.compile:
             for module in system.compilable():
                 module.compile()
+        self.watch = Watch(device.torch)
         self.step = self.images = self.moves = 0
-        self.latest: dict[str, Tensor] = {}
-        self.names: dict[str, int] = {}
-        self.bad = torch.full((), -1, dtype=torch.int64, device=device.torch)
         self.signal = 0
 
     # -- the loop ---------------------------------------------------------------------------------------------------
@@ -104,7 +102,7 @@ class Trainer:
             self.system.prepare(next(self._stream(0, whole=True)))
             self._sample(report)
         self._since = (time.monotonic(), self.images)
-        with _out_of_memory_explained(), self._signals_noted():
+        with out_of_memory_explained(), self._signals_noted():
             while self.step < self.steps:
                 self._one_step(batches)
                 done = self.step == self.steps
@@ -155,7 +153,9 @@ class Trainer:
         self.moves += 1
         if found:
             distributed.average_gradients(params)
-            self._watch(phase.player, found)
+            self.watch.note(self.step, phase.player, found)
+            if (self.step + 1) % self.every.log == 0:
+                self.watch.note_gradients(phase.player, params)
             if self.clip_grad:
                 nn.utils.clip_grad_norm_(params, self.clip_grad)
             self._set_rate(optimizer)
@@ -184,41 +184,17 @@ class Trainer:
 
     # -- keeping watch ----------------------------------------------------------------------------------------------
 
-    def _watch(self, player: str, terms: Terms) -> None:
-        """Remember the terms for the log and, on the device, the first (step, term) that was not finite."""
-        for term, value in terms.items():
-            name = f"loss/{player}/{term}"
-            self.latest[name] = value
-            code = self.step * MAX_TERMS + self.names.setdefault(name, len(self.names))
-            fine = torch.isfinite(value) | (self.bad >= 0)
-            self.bad = torch.where(fine, self.bad, code)
-        if (self.step + 1) % self.every.log == 0:
-            self.latest[f"gradient_norm/{player}"] = nn.utils.get_total_norm(
-                [p.grad for p in self.params[player] if p.grad is not None]
-            )
-
     def require_finite(self) -> None:
         """Stop the run at the first term or weight that is not finite; what was saved before stays."""
-        code = distributed.agree(int(self.bad), self.device.torch)
-        if code >= 0:
-            step, index = divmod(code, MAX_TERMS)
-            what = {number: name for name, number in self.names.items()}[index]
-        else:
-            weights = [t for t in self.system.state_dict().values() if t.is_floating_point()]
-            if all(bool(torch.isfinite(t).all()) for t in weights):
-                return
-            step, what = self.step, "a weight"
-        raise UserError(
-            f"{what} is no longer a finite number at step {step}; the last good checkpoint is kept\n"
-            "  try: a smaller learning rate (optimizer.lr=1e-4), clip_grad=1.0, or another loss"
-        )
+        found = distributed.agree(int(self.watch.bad), self.device.torch)
+        self.watch.require_finite(found, self.system, self.step)
 
     def _log(self, report: Report | None) -> None:
         self.require_finite()
         if report is None:
             return
         facts = {f"logits/{name}": logits.float().mean() for name, logits in self.system.facts.items()}
-        tensors = {**self.latest, **facts}
+        tensors = {**self.watch.latest, **facts}
         values = dict(zip(tensors, torch.stack([t.float() for t in tensors.values()]).tolist(), strict=True))
         for player, optimizer in self.optimizers.items():
             values[f"learning_rate/{player}"] = float(optimizer.param_groups[0]["lr"])
@@ -356,16 +332,3 @@ def _running_statistics(system: nn.Module) -> list[Tensor]:
         return []
     named = system.named_buffers()
     return [b for name, b in named if name.rpartition(".")[2].startswith("running_") and b.is_floating_point()]
-
-
-@contextmanager
-def _out_of_memory_explained() -> Iterator[None]:
-    try:
-        yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-            raise
-        raise UserError(
-            "out of memory\n  try: a smaller batch_size, or accumulate=2 (the same batch in two parts); "
-            "the last checkpoint is kept and the same command continues"
-        ) from error

@@ -1,0 +1,66 @@
+"""Keeping watch over a run without waiting for the device."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ganctl.errors import UserError
+from ganctl.types import Terms
+
+MAX_TERMS = 1000
+
+
+class Watch:
+    """The latest terms for the log and, on the device, the first (step, term) that was not finite.
+
+    `bad` is -1 while all is well, else step * MAX_TERMS + the term's number. It is read at log points and before
+    checkpoints only, so that nothing waits for the device in between.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.latest: dict[str, Tensor] = {}
+        self.numbers: dict[str, int] = {}
+        self.bad = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def note(self, step: int, player: str, terms: Terms) -> None:
+        for term, value in terms.items():
+            name = f"loss/{player}/{term}"
+            self.latest[name] = value
+            code = step * MAX_TERMS + self.numbers.setdefault(name, len(self.numbers))
+            fine = torch.isfinite(value) | (self.bad >= 0)
+            self.bad = torch.where(fine, self.bad, code)
+
+    def note_gradients(self, player: str, parameters: Sequence[Tensor]) -> None:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        self.latest[f"gradient_norm/{player}"] = nn.utils.get_total_norm(gradients)
+
+    def require_finite(self, bad: int, system: nn.Module, step: int) -> None:
+        """Stop at the first term, or else weight, that is not finite. `bad` is what some rank has noted."""
+        if bad >= 0:
+            step, number = divmod(bad, MAX_TERMS)
+            what = next(name for name, other in self.numbers.items() if other == number)
+        else:
+            weights = [tensor for tensor in system.state_dict().values() if tensor.is_floating_point()]
+            if all(bool(torch.isfinite(tensor).all()) for tensor in weights):
+                return
+            what = "a weight"
+        raise UserError(
+            f"{what} is no longer a finite number at step {step}; the last good checkpoint is kept\n"
+            "  try: a smaller learning rate (optimizer.lr=1e-4), clip_grad=1.0, or another loss"
+        )
+
+
+@contextmanager
+def out_of_memory_explained() -> Iterator[None]:
+    """Turn a full memory into a sentence; other errors pass."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise UserError(
+            "out of memory\n  try: a smaller batch_size, or accumulate=2 (the same batch in two parts); "
+            "the last checkpoint is kept and the same command continues"
+        ) from error
