@@ -65,13 +65,13 @@ def recipe_of(*overrides: str) -> Recipe:
     return Recipe(plain, dataset, device)
 
 
-def tiny(*changes: str) -> list[str]:
+def small(*changes: str) -> list[str]:
     """Four steps with networks of a few hundred weights, then the changes. Experiments keep their own networks."""
     if any(change.startswith("experiment=") for change in changes):
         return ["debug=fast", "device.threads=1", *changes]
     width = "widths=[8]" if "model=mlp" in changes else "width=4"
-    small = [f"model.{player}.{width}" for player in ("generator", "discriminator")]
-    return ["debug=fast", "device.threads=1", "model.latent=8", *small, *changes]
+    narrow = [f"model.{player}.{width}" for player in ("generator", "discriminator")]
+    return ["debug=fast", "device.threads=1", "model.latent=8", *narrow, *changes]
 
 
 read_once = functools.cache(digits.read_digits)
@@ -113,7 +113,7 @@ def train(ganctl):
     """Train a tiny run with changes; an end other than the expected one shows what was said."""
 
     def run(*changes: str, status: int = 0) -> Outcome:
-        outcome = ganctl("train", *tiny(*changes))
+        outcome = ganctl("train", *small(*changes))
         assert outcome.status == status, outcome.err
         return outcome
 
@@ -121,9 +121,15 @@ def train(ganctl):
 
 
 @pytest.fixture
+def tiny():
+    """The arguments of a tiny run, for a process of its own."""
+    return small
+
+
+@pytest.fixture
 def recipe(workplace):
     """A tiny configuration, checked, with its data: `recipe("loss=wgan").trainer()`."""
-    return lambda *changes: recipe_of(*tiny(*changes))
+    return lambda *changes: recipe_of(*small(*changes))
 
 
 @pytest.fixture
