@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 
 T = TypeVar("T")
@@ -62,6 +62,13 @@ def average(tensors: Sequence[Tensor]) -> None:
     flat /= world()
     for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+def average_running_statistics(module: nn.Module) -> None:
+    """Batch norm's running mean and variance saw another part of the batch on each rank."""
+    if world() > 1:
+        named = module.named_buffers()
+        average([b for name, b in named if name.rpartition(".")[2].startswith("running_") and b.is_floating_point()])
 
 
 def agree(value: int, device: torch.device) -> int:

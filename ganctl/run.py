@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from ganctl import checkpoint
 from ganctl.confdir import Config
@@ -75,18 +75,13 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Refuse a second process in the same folder; the lock goes with the process, however it ends."""
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
-
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UserError(
-                    f"another process is training {self.folder}\n  try: wait for it, or fresh=true for a second run"
-                ) from error
+        try:
+            held = FileLock(self.folder / ".lock").acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"another process is training {self.folder}\n  try: wait for it, or fresh=true for a second run"
+            ) from error
+        with held:
             yield
 
 

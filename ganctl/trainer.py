@@ -1,17 +1,14 @@
 """The loop. The only file that calls backward and an optimizer's step."""
 
 import inspect
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from ganctl import checkpoint, distributed
@@ -24,11 +21,9 @@ from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
 from ganctl.types import Batch, Phase, Schedule, Terms
-from ganctl.watch import Watch, out_of_memory_explained
+from ganctl.watch import Stop, Watch, out_of_memory_explained
 
 OptimizerFactory = Callable[..., Optimizer]
-
-OUT_OF_TIME = -1
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,6 @@ class Trainer:
                 module.compile()
         self.watch = Watch(device.torch)
         self.step = self.images = self.moves = 0
-        self.signal = 0
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +96,7 @@ class Trainer:
             self.system.prepare(next(self._stream(0, whole=True)))
             self._sample(report)
         self._since = (time.monotonic(), self.images)
-        with out_of_memory_explained(), self._signals_noted():
+        with out_of_memory_explained(), Stop(self.device.torch) as stopping:
             while self.step < self.steps:
                 self._one_step(batches)
                 done = self.step == self.steps
@@ -112,13 +106,13 @@ class Trainer:
                 elif report:
                     report.moved(self.step)
                 over = bool(self.max_minutes) and time.monotonic() - began > 60 * (self.max_minutes or 0)
-                stop = self._agreed_stop(log_due, over)
+                stop = stopping.agreed(over, log_due)
                 if done or self.step % self.every.sample == 0:
                     self._sample(report)
                 if done or stop or self.step % self.every.checkpoint == 0:
                     self._save(save)
                 if stop and not done:
-                    return OUT_OF_TIME if stop == 1 else stop
+                    return stop
         return 0
 
     def _one_step(self, batches: Iterator[Batch]) -> None:
@@ -161,7 +155,7 @@ class Trainer:
             self._set_rate(optimizer)
             optimizer.step()
             phase.after()
-        distributed.average(_running_statistics(self.system))
+        distributed.average_running_statistics(self.system)
         return found
 
     def _set_rate(self, optimizer: Optimizer) -> None:
@@ -259,32 +253,6 @@ class Trainer:
         if save:
             checkpoint.keep_copy(save(self.state_dict()), self.step, self.keep)
 
-    def _agreed_stop(self, log_due: bool, over: bool) -> int:
-        """0 to go on, 1 when the time is up, else the signal number. Several ranks agree at log points."""
-        stop = self.signal or int(over)
-        if distributed.world() == 1:
-            return stop
-        return distributed.agree(stop, self.device.torch) if log_due else 0
-
-    @contextmanager
-    def _signals_noted(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the step under way; a second one ends it at once."""
-
-        def note(number: int, frame: FrameType | None) -> None:
-            if self.signal:
-                raise KeyboardInterrupt
-            self.signal = number
-
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may listen to signals
-            return
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
 
 def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [parameter for module in modules for parameter in module.parameters()]
@@ -325,10 +293,3 @@ def _shards(batch: Batch, count: int) -> Iterator[Batch]:
     parts = {key: value.chunk(count) for key, value in batch.items()}
     for k in range(count):
         yield {key: part[k] for key, part in parts.items()}
-
-
-def _running_statistics(system: nn.Module) -> list[Tensor]:
-    if distributed.world() == 1:
-        return []
-    named = system.named_buffers()
-    return [b for name, b in named if name.rpartition(".")[2].startswith("running_") and b.is_floating_point()]

@@ -1,15 +1,22 @@
 """Keeping watch over a run without waiting for the device."""
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ganctl import distributed
 from ganctl.errors import UserError
 from ganctl.types import Terms
 
 MAX_TERMS = 1000
+OUT_OF_TIME = 1
+"""Why a run stopped, where it was no signal; no process gets signal 1 noted here."""
 
 
 class Watch:
@@ -64,3 +71,32 @@ def out_of_memory_explained() -> Iterator[None]:
             "out of memory\n  try: a smaller batch_size, or accumulate=2 (the same batch in two parts); "
             "the last checkpoint is kept and the same command continues"
         ) from error
+
+
+class Stop:
+    """Inside, SIGINT and SIGTERM are noted, so that the step under way ends well; a second one ends it at once."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.signal = device, 0
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        if threading.current_thread() is threading.main_thread():  # no other thread may listen
+            self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def agreed(self, out_of_time: bool, meeting: bool) -> int:
+        """0 to go on, else the signal or OUT_OF_TIME. Several ranks agree, and only when all are at a `meeting`."""
+        stop = self.signal or (OUT_OF_TIME if out_of_time else 0)
+        if distributed.world() == 1:
+            return stop
+        return distributed.agree(stop, self.device) if meeting else 0
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = number

@@ -17,7 +17,8 @@ from ganctl.device import Device
 from ganctl.errors import UserError, require_positive
 from ganctl.run import Run, find_run, open_run
 from ganctl.seeding import derive, seed_default
-from ganctl.trainer import OUT_OF_TIME, Trainer
+from ganctl.trainer import Trainer
+from ganctl.watch import OUT_OF_TIME
 
 log = logging.getLogger("ganctl")
 
@@ -143,7 +144,8 @@ def announce(trainer: Trainer, plain: Config, run: Run) -> None:
         rate = optimizer.param_groups[0]["lr"]
         moves = sum(phase.repeat for phase in trainer.system.phases() if phase.player == player)
         log.info(f"{player:<8} {names}, {count:,} parameters; minimises {aims}")
-        log.info(f"{'':<8} {type(optimizer).__name__}, learning rate {rate:g}, {moves} a step")
+        updates = "1 update" if moves == 1 else f"{moves} updates"
+        log.info(f"{'':<8} {type(optimizer).__name__}, learning rate {rate:g}, {updates} a step")
     ranks = f" x {distributed.world()}" if distributed.world() > 1 else ""
     log.info(f"device   {device.torch}{ranks}, {device.precision}, batch {trainer.batch_size}, seed {trainer.seed}")
     where = f"continues at step {trainer.step} of" if trainer.step else "takes"
@@ -165,7 +167,7 @@ def farewell(trainer: Trainer, run: Run, ended: int) -> None:
 
 def leave(ended: int) -> None:
     """End the process as a signal's default action would, after all was saved."""
-    if ended > 0:
+    if ended not in (0, OUT_OF_TIME):
         raise SystemExit(128 + ended)
 
 
