@@ -17,7 +17,10 @@ class InstanceNoise(Augment):
     def __init__(self, std: float = 0.1, until: float | None = 0.5, steps: int = 1) -> None:
         super().__init__()
         if std < 0 or (until is not None and until <= 0):
-            raise UserError(f"augment.std={std} must be at least 0 and augment.until={until} greater than 0 or null")
+            raise UserError(
+                f"augment.std={std} must be at least 0 and augment.until={until} greater than 0 or null\n"
+                "  try: augment.std=0.1 augment.until=0.5"
+            )
         self.std, self.until, self.steps = std, until, steps
         self.now = std
 

@@ -20,7 +20,7 @@ class RelativisticPaired(AdversarialLoss):
 
 
 class RelativisticAverage(AdversarialLoss):
-    """Jolicoeur-Martineau 2018, RaSGAN (section 4.2): each side is compared with the other's mean."""
+    """Jolicoeur-Martineau 2018, RaSGAN (section 4.3): each side is compared with the other's mean."""
 
     g_sees_real = True
 

@@ -20,7 +20,7 @@ class Regularizer(nn.Module):
     def __init__(self, weight: float | Schedule = 1.0, every: int = 1) -> None:
         super().__init__()
         if every < 1:
-            raise UserError(f"regularizer every={every}: must be 1 (each step) or more")
+            raise UserError(f"regularizer every={every}: must be 1 (each step) or more\n  try: every=1")
         self.weight, self.every = weight, every
 
     def factor(self, step: int) -> float:

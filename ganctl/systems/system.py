@@ -74,7 +74,7 @@ def draw_prior(seeds: Sequence[int], latent: int, prior: Prior = "normal", trunc
         raise UserError(f"truncation={truncation}: must be greater than 0\n  try: truncation=0.7")
     rows = []
     for seed in seeds:
-        source = generator("prior", seed)
+        source = generator("prior", int(seed))  # a numpy integer names the same sample
         if truncation is not None:
             u = torch.rand(latent, generator=source, dtype=torch.float64) * 2 - 1
             rows.append((math.sqrt(2) * torch.erfinv(u * math.erf(truncation / math.sqrt(2)))).float())
