@@ -75,6 +75,8 @@ def check(config: Config, *consumers: Callable[..., Any], trusted: bool = True) 
     Values are brought to the declared type where nothing is lost: `steps=1e5` becomes the integer 100000.
     trusted=False admits only classes of ganctl and torch.optim: what a run folder from elsewhere may build.
     """
+    if not trusted:
+        _require_resolved(config)
     # A system holds copies of the nodes above it: mistakes are reported where a person wrote them.
     for path, node in sorted(targets(config), key=lambda found: found[0].startswith("system")):
         target = find_target(path, node["_target_"], trusted)
@@ -95,6 +97,18 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, Config]]:
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from targets(value, f"{path}[{index}]")
+
+
+def _require_resolved(node: Any, path: str = "") -> None:
+    """Refuse interpolations in what a run folder stored: `${oc.create:...}` would become a node that nobody checked."""
+    if isinstance(node, str) and "${" in node:
+        raise UserError(
+            f"{path}={node}: a run's stored configuration holds no interpolations, so this one was changed\n"
+            "  try: trust=true if you know where the run comes from"
+        )
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        _require_resolved(value, f"{path}.{key}" if path else str(key))
 
 
 def find_target(path: str, name: Any, trusted: bool) -> Callable[..., Any]:
