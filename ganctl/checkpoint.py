@@ -4,6 +4,9 @@ import io
 import os
 import pickle
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch
 from ganctl.errors import UserError
 
 FORMAT = 1
+PARTS = {"step", "images", "system", "ema", "optimizers"}
 State = dict[str, Any]
 
 
@@ -50,7 +54,9 @@ def load(path: Path) -> State:
     if not path.is_file():
         raise UserError(f"no checkpoint {path}\n  try: ganctl train first, or another run=PATH or checkpoint=NAME")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's words on foreign pickles; ours follow
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path} is not a checkpoint of ganctl: it holds more than tensors and was not opened\n"
@@ -66,7 +72,23 @@ def load(path: Path) -> State:
         raise UserError(
             f"{path} has format {found}, this ganctl reads format {FORMAT}\n  try: the ganctl version that wrote it"
         )
+    if lacking := PARTS - state.keys():
+        raise UserError(
+            f"{path} lacks {', '.join(sorted(lacking))}: it is no checkpoint of a run\n  try: another checkpoint"
+        )
     return state
+
+
+@contextmanager
+def misfit_explained(what: str) -> Iterator[None]:
+    """Turn what loading a state of other shapes raises into a sentence."""
+    try:
+        yield
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint's {what} do not fit this configuration: {str(error).splitlines()[-1].strip()}\n"
+            "  try: another checkpoint, or the settings of the run that this one comes from"
+        ) from error
 
 
 def keep_copy(path: Path, step: int, keep: int) -> None:

@@ -53,16 +53,11 @@ def fill(system: System, state: checkpoint.State, weights: str) -> None:
     """Load the networks, and over them the averaged weights of those that are averaged."""
     if weights not in ("ema", "raw"):
         raise UserError(f"weights={weights} is unknown\n  try: weights=ema or weights=raw")
-    try:
+    with checkpoint.misfit_explained("networks"):
         system.load_state_dict(state["system"])
         if weights == "ema":
             for module, values in zip(system.averaged(), state["ema"], strict=True):
                 module.load_state_dict(values)
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise UserError(
-            "the checkpoint does not fit the run's own config.yaml: one of the two was changed\n"
-            "  try: another checkpoint"
-        ) from error
 
 
 def _path(run: Run, name: str) -> Path:
