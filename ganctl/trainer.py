@@ -66,11 +66,14 @@ class Trainer:
         require_positive(
             steps=steps, batch_size=batch_size, accumulate=accumulate, clip_grad=clip_grad, max_minutes=max_minutes
         )
+        if keep < 0:
+            raise UserError(f"keep={keep}: must be at least 0, which keeps only the last checkpoint\n  try: keep=3")
         _require_divisible(batch_size, distributed.world() * accumulate)
         self.system, self.dataset, self.device = system, dataset, device
         self.steps, self.seed, self.schedule = steps, seed, schedule
         self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
         self.max_minutes, self.every, self.keep = max_minutes, every or Every(), keep
+        self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
         self.modules = {player: list(modules) for player, modules in system.players().items()}
         self.params = {player: _parameters(modules) for player, modules in self.modules.items()}
@@ -234,19 +237,15 @@ class Trainer:
     def load_state_dict(self, state: checkpoint.State) -> None:
         self.step, self.images = state["step"], state["images"]
         self.load_weights(state)
-        for player, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][player])
+        with checkpoint.misfit_explained("optimizers"):
+            for player, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(state["optimizers"][player])
 
     def load_weights(self, state: checkpoint.State) -> None:
         """The networks and their average alone: the start of a new run from another's weights."""
-        try:
+        with checkpoint.misfit_explained("networks"):
             self.system.load_state_dict(state["system"])
             self.ema.load_state_dict(state["ema"])
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise UserError(
-                f"the checkpoint's networks do not fit this configuration: {str(error).splitlines()[-1].strip()}\n"
-                "  try: the model, dataset and loss of the run it comes from, or fresh=true"
-            ) from error
 
     def _save(self, save: Callable[[checkpoint.State], Path] | None) -> None:
         self.require_finite()
@@ -264,7 +263,11 @@ def _optimizer(factories: Mapping[str, OptimizerFactory], player: str, params: l
         if name in factories:
             make = factories[name]
             takes_fused = inspect.signature(make).parameters.get("fused")
-            return make(params, fused=True) if takes_fused and takes_fused.default is None else make(params)
+            fused = {"fused": True} if takes_fused and takes_fused.default is None else {}
+            try:
+                return make(params, **fused)
+            except ValueError as error:  # torch's own checks of learning rates and the like
+                raise UserError(f"optimizer.{name}: {error}\n  try: optimizer.lr=1e-4, or optimizer=adam") from error
     raise UserError(f"no optimizer for player '{player}'\n  try: optimizer=adam")
 
 

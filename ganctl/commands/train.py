@@ -28,7 +28,7 @@ def settings(
 ) -> None:
     """Types of the top-level keys that the trainer does not take itself."""
     require_positive(epochs=epochs, n_critic=n_critic)
-    if name is not None and (not name or Path(name).name != name):
+    if name is not None and (not name or name == ".." or Path(name).name != name):
         raise UserError(f"name={name}: must be a single folder name, without slashes\n  try: name=mine")
 
 
