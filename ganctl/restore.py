@@ -31,7 +31,9 @@ def load(
     settings = found.read_config()
     config.check(settings, trusted=trust)
     state = checkpoint.load(_path(found, checkpoint_name))
-    system: System = config.build(settings["system"])
+    system = config.build(settings["system"])
+    if not isinstance(system, System):
+        raise UserError(f"{found.folder}/config.yaml builds no system: it was changed\n  try: another run")
     fill(system, state, weights)
     system.to(device).eval()
     data = settings["dataset"]

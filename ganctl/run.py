@@ -18,6 +18,8 @@ RUNS = Path("runs")
 UNDECIDING = ("steps", "epochs", "max_minutes", "every", "keep", "name", "fresh")
 """Keys that do not change what a step computes: a run continues when they differ."""
 PLACES = ("root", "download")
+PARTS = ("system", "model", "dataset", "device")
+"""Without these no run can be compared or drawn from."""
 
 
 def deciding(config: Config, data_hash: str) -> Config:
@@ -66,9 +68,9 @@ class Run:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is damaged and cannot be read\n  try: another run, or restore the file") from error
-        if not isinstance(config, dict) or "system" not in config:
+        if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in PARTS):
             raise UserError(
-                f"{path} is empty or not a configuration of ganctl\n  try: another run, or restore the file"
+                f"{path} is empty or not the configuration of a run\n  try: another run, or restore the file"
             )
         return config
 
@@ -95,7 +97,7 @@ def open_run(config: Config, label: str, data_hash: str, root: Path = RUNS) -> R
         number += 1
     run = Run(root / numbered(base, number))
     if (run.folder / "config.yaml").exists():
-        if name:
+        if name and run.last.exists():  # without a checkpoint there is nothing to mix
             _require_same(run, decides)
     else:
         try:
@@ -114,13 +116,13 @@ def numbered(base: str, number: int) -> str:
     return base if number == 1 else f"{base}-{number}"
 
 
-def find_run(run: str | None, root: Path = RUNS) -> Run:
-    """A run by path or by its name below runs/; the newest one when none is named."""
+def find_run(run: str | None, root: Path = RUNS, key: str = "run") -> Run:
+    """A run by path or by its name below runs/; the newest one when none is named. `key` is what named it."""
     if run is not None:
         for folder in (Path(run), root / run):
             if folder.is_dir():
                 return Run(folder)
-        raise UserError(f"run={run}: no such folder\n  try: run=PATH of a folder below {root}/, or none for the newest")
+        raise UserError(f"{key}={run}: no such folder\n  try: {key}=PATH of a folder below {root}/")
     found = list(root.glob("*/checkpoints/last.pt"))
     if not found:
         raise UserError(f"no trained run below {root}/ here\n  try: ganctl train, or run=PATH")

@@ -116,7 +116,7 @@ def starting_state(run: Run, plain: Config) -> checkpoint.State | None:
     if run.last.exists():
         return checkpoint.load(run.last)
     if plain["init_from"]:
-        return {**checkpoint.load(find_run(plain["init_from"]).last), "step": None}
+        return {**checkpoint.load(find_run(plain["init_from"], key="init_from").last), "step": None}
     return None
 
 
