@@ -24,11 +24,12 @@ Upsample = Literal["transposed", "nearest"]
 
 
 class DcganGenerator(Generator):
-    """A projected map of 4 to 8 pixels, doubled until it covers (C,H,W), cropped to it, tanh.
+    """A projected map of about 4x4, doubled until it covers (C,H,W), tanh.
 
-    28x28 grows 7, 14, 28 and 64x64 grows 4, 8, 16, 32, 64; 37x53 grows 5x7 to 40x56. `width` channels in the layer
-    nearest the image, doubled inward up to `max_width`. `upsample: nearest` replaces each transposed convolution by
-    nearest-neighbour and a convolution (Odena et al. 2016): no checkerboards, more arithmetic; a kernel of 4 becomes 3.
+    Each doubling is cropped to the size that halving the image gives: 4, 7, 14, 28 and 4, 8, 16, 32, 64; 37x53 grows
+    from 5x7. `depth` doublings; None stops the halving near 4 pixels. `width` channels in the layer nearest the image,
+    doubled inward up to `max_width`. `upsample: nearest` replaces each transposed convolution by nearest-neighbour and
+    a convolution (Odena et al. 2016): no checkerboards, more arithmetic; a kernel of 4 becomes 3.
     """
 
     def __init__(
@@ -39,34 +40,33 @@ class DcganGenerator(Generator):
         conditioning: Conditioning = "none",
         width: int = 64,
         max_width: int = 256,
+        depth: int | None = None,
         kernel: int = 4,
         upsample: Upsample = "transposed",
         norm: Norm | None = None,
     ) -> None:
         super().__init__()
         norm = norm or "batch"
-        widths = channel_widths(shape, width, max_width, kernel)
-        self.latent, self.size = latent, tuple(shape[1:])
-        self.num_classes = label_channels(conditioning, num_classes)
-        start = [math.ceil(side / 2 ** len(widths)) for side in self.size]
-        project = nn.Linear(latent + self.num_classes, widths[-1] * math.prod(start), bias=has_bias(norm))
-        layers: list[nn.Module] = [project, nn.Unflatten(1, (widths[-1], *start))]
-        for inner, outer in pairwise(reversed(widths)):
-            layers += [*norm_layers(norm, inner, maps=True), nn.ReLU()]
-            layers += doubling(upsample, inner, outer, kernel, bias=has_bias(norm))
-        layers += [*norm_layers(norm, widths[0], maps=True), nn.ReLU()]
-        layers += doubling(upsample, widths[0], shape[0], kernel, bias=True)
-        self.layers = nn.Sequential(*layers)
+        widths = channel_widths(shape, width, max_width, depth, kernel)
+        self.latent, self.num_classes = latent, label_channels(conditioning, num_classes)
+        sizes = [[math.ceil(side / 2**i) for side in shape[1:]] for i in range(len(widths) + 1)]
+        start = (widths[-1], *sizes.pop())
+        project = nn.Linear(latent + self.num_classes, math.prod(start), bias=has_bias(norm))
+        layers: list[nn.Module] = [project, nn.Unflatten(1, start)]
+        for i in reversed(range(len(widths))):
+            layers += [*norm_layers(norm, widths[i], maps=True), nn.ReLU()]
+            outer, bias = (widths[i - 1], has_bias(norm)) if i else (shape[0], True)
+            layers += [*doubling(upsample, widths[i], outer, kernel, bias), Crop(*sizes[i])]
+        self.layers = nn.Sequential(*layers, nn.Tanh())
         initialise(self, norm)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         image: Tensor = self.layers(with_label(z, y, self.num_classes))
-        height, width = self.size
-        return image[..., :height, :width].tanh()
+        return image
 
 
 class DcganDiscriminator(Discriminator):
-    """Strided convolutions down to 4 to 8 pixels and one dense logit; the first layer is not normalised."""
+    """Strided convolutions, the generator's mirror image, and one dense logit; the first layer is not normalised."""
 
     def __init__(
         self,
@@ -75,13 +75,14 @@ class DcganDiscriminator(Discriminator):
         conditioning: Conditioning = "none",
         width: int = 64,
         max_width: int = 256,
+        depth: int | None = None,
         kernel: int = 4,
         norm: Norm | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         norm = norm or "batch"
-        widths = channel_widths(shape, width, max_width, kernel)
+        widths = channel_widths(shape, width, max_width, depth, kernel)
         self.num_classes = label_channels(conditioning, num_classes)
         self.blocks = nn.ModuleList()
         sides, padding = list(shape[1:]), (kernel - 1) // 2
@@ -102,20 +103,33 @@ class DcganDiscriminator(Discriminator):
         return Critique(self.head(features[-1]).squeeze(1), tuple(features[1:]))
 
 
-def channel_widths(shape: Sequence[int], width: int, max_width: int, kernel: int) -> list[int]:
-    """Channels from the image inward, one entry for each halving that leaves the shorter side above 3 pixels."""
+class Crop(nn.Module):
+    """The upper left height x width pixels."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., : self.height, : self.width]
+
+
+def channel_widths(shape: Sequence[int], width: int, max_width: int, depth: int | None, kernel: int) -> list[int]:
+    """Channels from the image inward, one entry a halving; by default the shorter side comes nearest to 4 pixels."""
     if len(shape) != 3 or not 1 <= shape[0] <= 4 or not all(16 <= side <= 128 for side in shape[1:]):
         remedy = "model=mlp" if len(shape) != 3 else "dataset.size=64 for a folder of images, or model=mlp"
         raise UserError(
             f"model=dcgan makes images of 1 to 4 channels and 16 to 128 pixels a side, not {'x'.join(map(str, shape))}"
             f"\n  try: {remedy}"
         )
-    if kernel not in (4, 5) or not 1 <= width <= max_width:
+    halvings = math.log2(min(shape[1:]))
+    deepest = int(halvings) - 1  # two pixels are left
+    depth = round(halvings) - 2 if depth is None else depth
+    if kernel not in (4, 5) or not 1 <= width <= max_width or not 1 <= depth <= deepest:
         raise UserError(
-            f"model=dcgan cannot have kernel={kernel}, width={width}, max_width={max_width}"
-            "\n  try: kernel 4 or 5, width at least 1 and max_width at least width"
+            f"model=dcgan cannot have kernel={kernel}, width={width}, max_width={max_width}, depth={depth}"
+            f"\n  try: kernel 4 or 5, depth from 1 to {deepest}, width at least 1 and max_width at least width"
         )
-    depth = int(math.log2(min(shape[1:]) / 4))
     return [min(width * 2**i, max_width) for i in range(depth)]
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
-from ganctl.networks.dcgan import DcganDiscriminator, DcganGenerator
+from ganctl.networks.dcgan import Crop, DcganDiscriminator, DcganGenerator
 
 NORMS = ["batch", "layer", "instance", "group", "spectral", "none"]
 SHAPES = [
@@ -39,13 +39,31 @@ def test_any_size_without_resizing(shape, upsample, kernel):
     assert_close(discriminator.head(critique.features[-1]).squeeze(1), critique.logits)
 
 
-def test_28_pixels_grow_from_7_and_64_from_4():
-    def first_map(shape):
-        return next(m.unflattened_size for m in DcganGenerator(shape).modules() if isinstance(m, nn.Unflatten))
+@pytest.mark.parametrize(
+    ("shape", "depth", "sizes"),
+    [
+        ((1, 28, 28), None, [(4, 4), (7, 7), (14, 14), (28, 28)]),
+        ((1, 28, 28), 2, [(7, 7), (14, 14), (28, 28)]),
+        ((3, 64, 64), None, [(4, 4), (8, 8), (16, 16), (32, 32), (64, 64)]),
+        ((3, 37, 53), None, [(5, 7), (10, 14), (19, 27), (37, 53)]),
+    ],
+)
+def test_maps_double_from_about_four_pixels(shape, depth, sizes):
+    generator, seen = DcganGenerator(shape, width=2, depth=depth), []
+    for layer in generator.modules():
+        if isinstance(layer, nn.Unflatten | Crop):
+            layer.register_forward_hook(lambda _layer, _x, out: seen.append(tuple(out.shape[2:])))
+    generator(torch.randn(2, 100))
+    assert seen == sizes
 
-    assert first_map([1, 28, 28]) == (128, 7, 7)
-    assert first_map([3, 64, 64]) == (256, 4, 4)
-    assert first_map([3, 37, 53]) == (256, 5, 7)
+
+def test_inner_layers_are_wider_up_to_a_bound():
+    widths = [
+        m.num_features
+        for m in DcganGenerator((1, 64, 64), width=8, max_width=24).modules()
+        if hasattr(m, "num_features")
+    ]
+    assert widths == [24, 24, 16, 8]
 
 
 @pytest.mark.parametrize("kernel", [4, 5])
@@ -148,6 +166,8 @@ def test_concat_uses_the_label():
         ({"shape": [5, 32, 32]}, "5x32x32"),
         ({"kernel": 3}, "kernel=3"),
         ({"width": 0}, "width=0"),
+        ({"depth": 0}, "depth=0"),
+        ({"depth": 4}, "depth from 1 to 3"),
         ({"width": 64, "max_width": 32}, "max_width=32"),
         ({"norm": "batsch"}, "batsch"),
         ({"conditioning": "concat"}, "labelled data set"),
