@@ -1,0 +1,347 @@
+"""The standard game, played with networks small enough to know every number in advance."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ganctl.augment.augment import Augment
+from ganctl.errors import UserError
+from ganctl.losses.hinge import Hinge
+from ganctl.losses.minimax import NonSaturating
+from ganctl.losses.relativistic import RelativisticPaired
+from ganctl.losses.wasserstein import Wasserstein
+from ganctl.networks.dcgan import DcganDiscriminator, DcganGenerator
+from ganctl.networks.mlp import MlpDiscriminator, MlpGenerator
+from ganctl.regularizers.clip import WeightClip
+from ganctl.regularizers.gradient import R1, R2, GradientPenalty
+from ganctl.regularizers.regularizer import Regularizer
+from ganctl.systems.standard import Standard
+from ganctl.types import Critique, Schedule
+
+
+class Shift(nn.Module):
+    """G(z, y) = z + theta; remembers its labels."""
+
+    latent = 2
+
+    def __init__(self, num_classes=0):
+        super().__init__()
+        self.theta, self.num_classes = nn.Parameter(torch.zeros(2)), num_classes
+
+    def forward(self, z, y=None):
+        self.label = y
+        return z + self.theta
+
+
+class Line(nn.Module):
+    """D(x, y) = w . x with w = (3, 4), of slope 5; remembers what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor([3.0, 4.0]))
+        self.seen = []
+
+    def forward(self, x, y=None):
+        self.seen.append((x.detach(), y))
+        return Critique(x @ self.w, (x,))
+
+
+class Pull(Regularizer):
+    """A term of the generator's: |theta + 1|^2, which is 2 at the start."""
+
+    def g_term(self, play):
+        return (play.generator.theta + 1).square().sum()
+
+
+def a_game(loss=None, num_classes=0, **more):
+    return Standard(Shift(num_classes), Line(), loss or Wasserstein(), **more)
+
+
+BATCH = {"points": torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]]), "label": torch.tensor([2, 0, 1])}
+"""The line's logits on it: 3, 4, 14, of mean 7."""
+
+
+def terms_of(system, player, step=0, batch=BATCH):
+    """The terms of a player's phase, its draws seeded as the trainer does."""
+    system.begin(step)
+    torch.manual_seed(step)
+    (phase,) = (phase for phase in system.phases() if phase.player == player)
+    return phase.terms(batch)
+
+
+def latents(step=0):
+    torch.manual_seed(step)
+    return torch.randn(3, 2)
+
+
+# -- players and phases -----------------------------------------------------------------------------------------------
+
+
+def real_networks(kind):
+    torch.manual_seed(0)
+    if kind == "mlp":
+        shape, sizes = (2,), {"widths": (6,), "conditioning": "concat", "num_classes": 3}
+        return MlpGenerator(shape, 2, **sizes), MlpDiscriminator(shape, **sizes)
+    shape, norm = (1, 16, 16), {"width": 4}
+    return DcganGenerator(shape, 4, **norm), DcganDiscriminator(shape, norm="spectral", **norm)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "dcgan"])
+def test_every_parameter_belongs_to_exactly_one_player_before_and_after_training(kind):
+    system = Standard(*real_networks(kind), NonSaturating(), {"r1": R1()})
+
+    def owned():
+        return {player: [p for m in modules for p in m.parameters()] for player, modules in system.players().items()}
+
+    before = owned()
+    everyone = [id(p) for params in before.values() for p in params]
+    assert sorted(everyone) == sorted({id(p) for p in system.parameters()})
+    batch = BATCH if kind == "mlp" else {"image": torch.rand(3, 1, 16, 16)}
+    for player in ("d", "g"):
+        sum(terms_of(system, player, batch=batch).values()).backward(inputs=before[player])
+        assert all(p.grad is not None for p in before[player])
+    after = owned()
+    assert {player: [id(p) for p in params] for player, params in before.items()} == {
+        player: [id(p) for p in params] for player, params in after.items()
+    }
+
+
+def test_d_moves_n_critic_times_then_g_once():
+    system = a_game(n_critic=5)
+    assert [(phase.player, phase.repeat) for phase in system.phases()] == [("d", 5), ("g", 1)]
+    assert list(system.players()) == ["d", "g"]
+    assert system.averaged() == [system.generator]
+
+
+def test_a_phase_gives_gradients_to_its_own_player_alone():
+    system = a_game(NonSaturating(), regularizers={"r1": R1(), "r2": R2(), "gradient_penalty": GradientPenalty()})
+    sum(terms_of(system, "d").values()).backward()
+    assert system.generator.theta.grad is None
+    assert system.discriminator.w.grad is not None
+    system.discriminator.w.grad = None
+    sum(terms_of(system, "g").values()).backward(inputs=[system.generator.theta])
+    assert system.discriminator.w.grad is None
+    assert system.generator.theta.grad is not None
+
+
+def test_both_sides_are_judged_with_the_labels_of_the_batch():
+    system = a_game(num_classes=3)
+    for player in ("d", "g"):
+        system.discriminator.seen.clear()
+        terms_of(system, player)
+        assert system.generator.label is BATCH["label"]
+        assert all(label is BATCH["label"] for _, label in system.discriminator.seen)
+
+
+def test_an_unconditional_game_shows_no_labels():
+    system = a_game()
+    terms_of(system, "d")
+    assert system.generator.label is None
+    assert [label for _, label in system.discriminator.seen] == [None, None]
+
+
+# -- what each player minimises ---------------------------------------------------------------------------------------
+
+
+def test_terms_by_hand():
+    """D: E f - E r + 10 (5 - 1)^2 + 1/2 25. G: -E f."""
+    system = a_game(regularizers={"gradient_penalty": GradientPenalty(), "r1": R1(1.0)})
+    fake = (latents() @ torch.tensor([3.0, 4.0])).mean()
+    found = terms_of(system, "d")
+    expected = {"adversarial": fake - 7, "gradient_penalty": torch.tensor(160.0), "r1": torch.tensor(12.5)}
+    assert_close(found, expected)
+    assert_close(terms_of(system, "g"), {"adversarial": -fake})
+
+
+def test_loss_and_penalty_are_one_objective():
+    """d/dw of E f - E r + 10 (|w| - 1)^2 is E z - E x + 20 (|w| - 1) w / |w|: with |w| = 5, plus 80 (0.6, 0.8)."""
+    system = a_game(regularizers={"gradient_penalty": GradientPenalty()})
+    sum(terms_of(system, "d").values()).backward()
+    expected = latents().mean(0) - torch.tensor([1.0, 1.0]) + torch.tensor([48.0, 64.0])
+    assert_close(system.discriminator.w.grad, expected)
+
+
+def test_a_generators_term_is_added_in_its_own_phase():
+    system = a_game(regularizers={"pull": Pull(0.5)})
+    assert list(terms_of(system, "d")) == ["adversarial"]
+    assert_close(terms_of(system, "g")["pull"], torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_adversarial_term_can_be_weighed_or_left_out(weight):
+    system = a_game(regularizers={"r1": R1(1.0)}, adversarial_weight=weight)
+    found = terms_of(system, "d"), terms_of(system, "g")
+    assert_close(found[0]["r1"], torch.tensor(12.5))
+    if weight:
+        whole = a_game()
+        for player, terms in zip("dg", found, strict=True):
+            assert_close(terms["adversarial"], weight * terms_of(whole, player)["adversarial"])
+    else:
+        assert (list(found[0]), list(found[1])) == (["r1"], [])
+
+
+def test_a_lazy_term_is_there_when_due_and_then_counts_as_often_as_it_rested():
+    system = a_game(regularizers={"r1": R1(2.0, every=4), "r2": R2(Schedule(start=4.0, over=4))})
+    r1 = [terms_of(system, "d", step).get("r1") for step in range(5)]
+    assert r1[1:4] == [None, None, None]
+    assert_close(torch.stack([r1[0], r1[4]]), torch.tensor([100.0, 100.0]))  # 2/2 * 25 * 4
+    r2 = [terms_of(system, "d", step).get("r2", torch.zeros(())) for step in range(5)]
+    assert_close(torch.stack(r2), torch.tensor([50.0, 37.5, 25.0, 12.5, 0.0]))  # weights 4, 3, 2, 1, 0
+
+
+@pytest.mark.parametrize(("loss", "judged"), [(Hinge(), 1), (RelativisticPaired(), 2)])
+def test_g_has_reals_judged_only_where_its_loss_compares_them(loss, judged):
+    system = a_game(loss)
+    terms = terms_of(system, "g")
+    assert len(system.discriminator.seen) == judged
+    real, fake = BATCH["points"] @ torch.tensor([3.0, 4.0]), latents() @ torch.tensor([3.0, 4.0])
+    expected = torch.log1p(torch.exp(real - fake)).mean() if judged == 2 else -fake.mean()
+    assert_close(terms["adversarial"], expected)
+
+
+def test_the_logits_of_both_sides_are_kept_for_the_log():
+    system = a_game()
+    terms_of(system, "d")
+    assert_close(system.facts["real"], torch.tensor([3.0, 4.0, 14.0]))
+    assert_close(system.facts["fake"], latents() @ torch.tensor([3.0, 4.0]))
+    assert not any(fact.requires_grad for fact in system.facts.values())
+
+
+@pytest.mark.parametrize("loss", [NonSaturating(), RelativisticPaired()])
+def test_mixed_precision_reaches_the_same_players_with_nearly_the_same_gradients(loss):
+    gradients = {}
+    for precision in (False, True):
+        system = Standard(*real_networks("mlp"), loss, {"r1": R1(1.0)})
+        for player, modules in system.players().items():
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision):
+                terms = terms_of(system, player)
+            params = [p for module in modules for p in module.parameters()]
+            sum(term.float() for term in terms.values()).backward(inputs=params)
+            gradients[precision, player] = torch.cat([p.grad.flatten() for p in params])
+    for player in ("d", "g"):
+        exact, rough = gradients[False, player], gradients[True, player]
+        assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
+# -- before, after, beside --------------------------------------------------------------------------------------------
+
+
+def test_weights_are_clipped_after_each_move_of_d():
+    system = a_game(regularizers={"weight_clip": WeightClip(0.5)})
+    d, g = system.phases()
+    d.terms(BATCH)
+    d.after()
+    assert_close(system.discriminator.w.detach(), torch.tensor([0.5, 0.5]))
+    with torch.no_grad():
+        system.discriminator.w.fill_(2.0)
+        system.generator.theta.fill_(2.0)
+    g.terms(BATCH)
+    g.after()
+    assert_close(system.discriminator.w.detach(), torch.tensor([2.0, 2.0]))
+    d.terms(BATCH)
+    d.after()
+    assert_close(system.generator.theta.detach(), torch.tensor([2.0, 2.0]))
+
+
+class Diary(Augment):
+    """Doubles what it is shown; remembers when it was told what."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def begin(self, step):
+        self.told.append(("begin", step))
+
+    def forward(self, x):
+        return 2 * x
+
+    def observe(self, on_real, on_fake):
+        self.told.append(("observe", on_real.logits.mean().item(), on_fake.logits.shape))
+
+
+def test_the_augmentation_lies_before_the_discriminator_on_both_sides_and_observes_its_moves():
+    diary = Diary()
+    system = a_game(augment=diary)
+    d, g = system.phases()
+    system.begin(6)
+    d.terms(BATCH)
+    assert diary.told == [("begin", 6)]
+    d.after()
+    assert diary.told == [("begin", 6), ("observe", 14.0, (3,))]
+    g.terms(BATCH)
+    g.after()
+    assert len(diary.told) == 2
+    torch.manual_seed(0)
+    assert_close(g.terms(BATCH)["adversarial"], -2 * (latents() @ torch.tensor([3.0, 4.0])).mean())
+
+
+class Guest(Regularizer):
+    """Remembers what it was attached to and when a step began."""
+
+    def attach(self, generator, discriminator):
+        self.hosts = (type(generator), type(discriminator))
+
+    def begin(self, step):
+        self.step = step
+
+
+def test_regularizers_are_attached_once_and_told_of_each_step():
+    guest = Guest()
+    system = a_game(regularizers={"guest": guest})
+    system.begin(4)
+    assert (guest.hosts, guest.step) == ((Shift, Line), 4)
+
+
+def test_it_says_what_each_player_minimises():
+    system = a_game(regularizers={"r1": R1(), "pull": Pull(), "weight_clip": WeightClip()})
+    assert system.describe() == {"d": "Wasserstein + r1, then weight_clip", "g": "Wasserstein + pull"}
+    alone = a_game(regularizers={"pull": Pull()}, adversarial_weight=0.0)
+    assert alone.describe() == {"d": "nothing", "g": "pull"}
+
+
+def test_a_discriminator_is_compiled_unless_a_term_differentiates_it():
+    system = a_game(regularizers={"weight_clip": WeightClip()})
+    assert system.compilable() == [system.generator, system.discriminator]
+    system = a_game(regularizers={"r1": R1()})
+    assert system.compilable() == [system.generator]
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def test_samples_come_back_in_the_units_of_the_data():
+    system = a_game(scale=2.5)
+    with torch.no_grad():
+        system.generator.theta.fill_(1.0)
+    samples = system.draw(torch.tensor([[0.0, 1.0]]))
+    assert_close(samples, torch.tensor([[2.5, 5.0]]))
+    assert not samples.requires_grad
+
+
+def test_samples_are_drawn_with_the_labels_asked_for():
+    system = a_game(num_classes=3)
+    label = torch.tensor([1])
+    system.draw(torch.zeros(1, 2), label=label)
+    assert system.conditional
+    assert system.generator.label is label
+
+
+def test_the_prior_has_the_generators_size_and_the_kind_asked_for():
+    assert a_game().prior(range(5)).shape == (5, 2)
+    uniform = a_game(prior="uniform")
+    assert uniform.prior(range(100)).abs().max() <= 1
+    with pytest.raises(UserError, match="needs a normal prior"):
+        uniform.prior([0], truncation=0.5)
+    terms_of(uniform, "d")
+    assert uniform.discriminator.seen[1][0].abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"n_critic": 0}, "n_critic=0"), ({"prior": "cauchy"}, "prior=cauchy is unknown")]
+)
+def test_silly_settings_are_refused_with_a_remedy(settings, words):
+    with pytest.raises(UserError, match=words) as caught:
+        a_game(**settings)
+    assert "\n  try: " in str(caught.value)

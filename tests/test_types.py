@@ -1,0 +1,98 @@
+"""The words every room shares: a schedule's values by hand, and what a play computes with and without gradient."""
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ganctl.errors import UserError
+from ganctl.types import Critique, Play, Schedule, value_at
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({}, {0: 1.0, 1: 0.0, 9: 0.0}),
+        ({"start": 2.0, "end": 1.0, "over": 4}, {0: 2.0, 1: 1.75, 2: 1.5, 4: 1.0, 99: 1.0}),
+        ({"end": 3.0, "over": 4}, {0: 1.0, 3: 2.5, 4: 3.0}),  # a schedule may rise
+        # half a cosine: (1 + cos(pi/3)) / 2 = 0.75 after a third, 0.5 after half
+        ({"over": 6, "shape": "cosine"}, {0: 1.0, 2: 0.75, 3: 0.5, 4: 0.25, 6: 0.0, 7: 0.0}),
+        ({"start": 5.0, "over": 6, "shape": "constant"}, {0: 5.0, 3: 5.0, 99: 5.0}),
+        # warm-up counts within `over`: four steps up, then six down
+        ({"over": 10, "warmup": 4}, {0: 0.25, 1: 0.5, 3: 1.0, 4: 1.0, 7: 0.5, 10: 0.0}),
+        ({"start": 2.0, "over": 10, "warmup": 4, "shape": "cosine"}, {1: 1.0, 4: 2.0, 6: 1.5, 7: 1.0}),
+        ({"start": 2.0, "warmup": 2, "shape": "constant"}, {0: 1.0, 1: 2.0, 50: 2.0}),
+    ],
+)
+def test_schedules_by_hand(settings, values):
+    schedule = Schedule(**settings)
+    assert {step: schedule(step) for step in values} == pytest.approx(values, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"shape": "cosinus"}, "shape 'cosinus' is unknown\n  try: constant, linear or cosine"),
+        ({"over": 0}, "over=0 must be at least 1"),
+        ({"warmup": -1}, "warmup=-1 at least 0"),
+    ],
+)
+def test_a_silly_schedule_is_refused(settings, words):
+    with pytest.raises(UserError) as caught:
+        Schedule(**settings)
+    assert words in str(caught.value)
+
+
+def test_a_number_is_a_schedule_that_never_changes():
+    assert value_at(0.3, 7) == 0.3
+    assert value_at(Schedule(over=4), 1) == 0.75
+
+
+class Scale(nn.Module):
+    """D(x, y) = a x + y, and how often it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.calls = nn.Parameter(torch.tensor(2.0)), 0
+
+    def forward(self, x, y=None):
+        self.calls += 1
+        return Critique(self.a * x if y is None else self.a * x + y, (x,))
+
+
+def a_play(phase, **more):
+    real, fake = torch.tensor([1.0, 2.0]), torch.tensor([5.0, 6.0], requires_grad=phase == "g")
+    return Play(0, phase, nn.Identity(), Scale(), real, fake, **more)
+
+
+def test_a_play_asks_once_for_each_side_when_first_needed():
+    play = a_play("d")
+    assert play.discriminator.calls == 0
+    for _ in range(2):
+        assert_close(play.on_real.logits, torch.tensor([2.0, 4.0]))
+        assert_close(play.on_fake.logits, torch.tensor([10.0, 12.0]))
+    assert play.discriminator.calls == 2
+
+
+def test_reals_are_judged_with_gradient_in_ds_phase_alone():
+    assert a_play("d").on_real.logits.requires_grad
+    assert not a_play("g").on_real.logits.requires_grad
+    with torch.no_grad():
+        assert not a_play("d").on_real.logits.requires_grad
+
+
+def test_gs_phase_sends_a_gradient_to_the_fakes():
+    play = a_play("g")
+    assert_close(torch.autograd.grad(play.on_fake.logits.sum(), play.fake)[0], torch.tensor([2.0, 2.0]))
+
+
+def test_the_critic_has_the_label_and_the_augmentation_bound():
+    play = a_play("d", label=torch.tensor([0, 3]), augment=lambda x: 10 * x)
+    assert_close(play.on_real.logits, torch.tensor([20.0, 43.0]))
+    assert_close(play.on_real.features[0], torch.tensor([10.0, 20.0]))
+    assert_close(play.critic(play.real, torch.tensor([1, 1])).logits, torch.tensor([21.0, 41.0]))
+
+
+def test_a_discriminator_may_return_a_plain_tuple():
+    play = Play(0, "d", nn.Identity(), lambda x, y: (x,), torch.ones(2), torch.ones(2))
+    assert play.on_real == Critique(play.real, (), None)
