@@ -160,6 +160,12 @@ def _value_of(rest: list[str], *flags: str) -> Path | None:
 def _friendly(error: Exception, command: str) -> str:
     """Hydra's sentence, with a remedy of ours where Hydra's would mislead."""
     text = str(error).strip()
+    no_option = re.match(r"In '[^']*': Could not find '(.+)/([^/']+)'", text)
+    if no_option:
+        group, name = no_option.groups()
+        options = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
+        listed = ", ".join(options)
+        return f"{group}={name}: no such option{did_you_mean(name, options)}\n  try: one of {listed}"
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text)
     if unknown:
         from ganctl.help import known_keys

@@ -11,11 +11,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
-    {"errors", "confdir"},
+    {"errors", "confdir", "schema"},
     {"types", "seeding", "distributed", "device"},
     {"losses", "regularizers", "augment", "networks", "data", "metrics", "artifacts"},
     {"systems"},
-    {"trainer", "checkpoint", "ema", "report"},
+    {"trainer", "checkpoint", "ema", "report", "watch"},
     {"config", "run", "sweep", "restore"},
     {"commands"},
     {"cli", "help"},
