@@ -66,7 +66,7 @@ class GradientPenalty(Regularizer):
 
     def d_term(self, play: Play) -> Tensor:
         # 1e-12 inside the root: its gradient at a slope of exactly 0 would be infinite.
-        excess = (critic_slope(play, self.points(play).detach()) + 1e-12).sqrt() - self.target
+        excess = (critic_slope(play, self.points(play)) + 1e-12).sqrt() - self.target
         return (excess.relu() if self.one_sided else excess).square().mean()
 
 
