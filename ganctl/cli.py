@@ -86,6 +86,7 @@ def _refuse_what_hydra_cannot(rest: list[str], multirun: bool) -> None:
 def _run_hydra(command: str, rest: list[str], multirun: bool) -> None:
     import hydra
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     from ganctl.confdir import conf_dir
 
@@ -95,11 +96,13 @@ def _run_hydra(command: str, rest: list[str], multirun: bool) -> None:
     before = sys.argv
     sys.argv = [f"ganctl {command}", *_flags_first(rest if multirun else _quote_commas(rest))]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands us its errors instead of printing them
+    started: list[Any] = []
     try:
-        task = _task(command, multirun)
+        task = _task(command, multirun, started)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=command)(task)()
-    except (HydraException, UserError) as error:
-        if wants_traceback:
+    except Exception as error:
+        # Before a job has started, whatever goes wrong lies in the arguments or in the YAML files they name.
+        if wants_traceback or (started and not isinstance(error, (HydraException, OmegaConfBaseException, UserError))):
             raise
         _fail(_friendly(error, command), 1)
     finally:
@@ -112,17 +115,21 @@ def _run_hydra(command: str, rest: list[str], multirun: bool) -> None:
             show_tables()
 
 
-def _task(command: str, multirun: bool) -> Callable[[Any], Any]:
+def _task(command: str, multirun: bool, started: list[Any]) -> Callable[[Any], Any]:
     def task(cfg: Any) -> Any:
+        started.append(cfg)
         run = importlib.import_module(f"ganctl.commands.{command}").run
         try:
             return run(cfg)
         except UserError as error:
             if multirun:
                 raise  # Hydra notes the failed job and goes on with the next
-            _fail(str(error), 1)
+            _fail(_friendly(error, command), 1)
         except OSError as error:
-            raise UserError(f"{error.filename or 'input/output'}: {error.strerror}") from error
+            raise UserError(
+                f"{error.filename or 'input/output'}: {error.strerror}\n"
+                "  try: free some space, or a folder you may read and write; what was saved before is intact"
+            ) from error
 
     return task
 
@@ -160,22 +167,22 @@ def _value_of(rest: list[str], *flags: str) -> Path | None:
 def _friendly(error: Exception, command: str) -> str:
     """Hydra's sentence, with a remedy of ours where Hydra's would mislead."""
     text = str(error).strip()
-    no_option = re.match(r"In '[^']*': Could not find '(.+)/([^/']+)'", text)
+    no_option = re.match(r"In '[^']*': Could not (?:find|load) '(.+)/([^/']+)'", text)
     if no_option:
         group, name = no_option.groups()
         options = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
-        listed = ", ".join(options)
-        return f"{group}={name}: no such option{did_you_mean(name, options)}\n  try: one of {listed}"
+        listed = f"one of {', '.join(options)}" if options else f"ganctl {command} --help, which lists them"
+        return f"{group}={name}: no such option{did_you_mean(name, options)}\n  try: {listed}"
     unknown = re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text)
     if unknown:
         from ganctl.help import known_keys
 
         key = next(group for group in unknown.groups() if group)
         return (
-            f"'{key}' is no key of ganctl {command}{did_you_mean(key, known_keys(command))}\n"
+            f"'{key}' is no key of ganctl {command}{did_you_mean(key, known_keys(command, sys.argv[1:]))}\n"
             f"  try: ganctl {command} --cfg job, which shows every key"
         )
-    return text
+    return text if re.search("try:|did you mean", text) else f"{text}\n  try: ganctl {command} --help"
 
 
 def _complete(args: list[str]) -> None:

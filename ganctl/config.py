@@ -5,6 +5,7 @@ With cli.py and sweep.py the only files that know Hydra; the only caller of `ins
 
 import inspect
 import logging
+import re
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from ganctl.errors import UserError, did_you_mean
 from ganctl.schema import conform, is_node
 
 log = logging.getLogger("ganctl")
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # find_target says in a sentence what it would log
 TRUSTED = ("ganctl.", "torch.optim.")
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_"}
 KNOWN_BY_DATA = ("shape", "num_classes", "class_names", "scale", "centres")
@@ -29,10 +31,9 @@ KNOWN_BY_DATA = ("shape", "num_classes", "class_names", "scale", "centres")
 
 def plain(cfg: DictConfig) -> Config:
     """The configuration as plain containers, interpolations resolved; a missing value is named."""
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UserError(f"{missing[0]} has no default and must be given\n  try: {missing[0]}=VALUE")
     try:
+        if missing := sorted(OmegaConf.missing_keys(cfg)):
+            raise UserError(f"{missing[0]} has no default and must be given\n  try: {missing[0]}=VALUE")
         return typing.cast(Config, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
@@ -48,6 +49,11 @@ def overrides() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
+def own_folders() -> list[Path]:
+    """The folders of options that the person named with --config-dir."""
+    return [Path(s.path) for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
+
+
 def build(node: Config | None, **extra: Any) -> Any:
     """Instantiate a checked node with everything below it."""
     try:
@@ -56,7 +62,8 @@ def build(node: Config | None, **extra: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        raise
+        told = " ".join(line for line in str(error).splitlines() if not line.startswith("full_key"))
+        raise UserError(f"{told}\n  try: HYDRA_FULL_ERROR=1 before the command, which shows where") from error
 
 
 # -- checking ------------------------------------------------------------------------------------------------------
@@ -85,6 +92,24 @@ def check(config: Config, *consumers: Callable[..., Any], trusted: bool = True) 
         for name, hint in _hints(consumer).items():
             if name in config and not is_node(config[name]):
                 config[name] = conform(name, config[name], hint)
+
+
+def require_read(cfg: DictConfig, *consumers: Callable[..., Any]) -> None:
+    """Refuse a key that no signature and no `${...}` reads: Hydra lets a misspelt one in a user's own file pass."""
+    read = {name for consumer in consumers for name in _hints(consumer)}
+    read |= set(re.findall(r"\$\{(?:oc\.select:)?\.*([\w.]+)", OmegaConf.to_yaml(cfg)))
+    for path in _loose(OmegaConf.to_container(cfg)):
+        if not any(f".{path}".endswith(f".{name}") or path.startswith(f"{name}.") for name in read):
+            raise UserError(f"{path} is read by nothing{did_you_mean(path, read)}\n  try: without it")
+
+
+def _loose(node: Any, path: str = "") -> Iterator[str]:
+    """The dotted path of each value that belongs to no target."""
+    for key, value in node.items():
+        if isinstance(value, dict) and value and not is_node(value):
+            yield from _loose(value, f"{path}{key}.")
+        elif not is_node(value):
+            yield f"{path}{key}"
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, Config]]:
@@ -167,10 +192,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 def require_no_hidden_files() -> None:
     """Refuse a user's option that bears a built-in's name: Hydra would silently ignore the user's."""
     builtin = conf_dir()
-    for source in HydraConfig.get().runtime.config_sources:
-        folder = Path(source.path)
-        if source.provider != "command-line" or not folder.is_dir():
-            continue
+    for folder in own_folders():
         for file in folder.rglob("*.yaml"):
             relative = file.relative_to(folder)
             if (builtin / relative).exists():
@@ -199,7 +221,7 @@ def warn_of_lost_companions(config: Config) -> None:
 def require_labels(config: Config) -> None:
     """Refuse a conditional model on unlabelled data before anything is built."""
     wanted = config["model"].get("conditioning", "none")
-    if wanted != "none" and not config["dataset"]["num_classes"]:
+    if wanted not in ("auto", "none") and not config["dataset"]["num_classes"]:
         raise UserError(
             f"model.conditioning={wanted} needs labels, and dataset={choice('dataset')} has none\n"
             "  try: model.conditioning=none, or a labelled data set"

@@ -70,15 +70,15 @@ def _own_keys(command: str) -> Iterable[str]:
     return [f"  {line}" for line in body.splitlines() if line.strip() and "_target_" not in line]
 
 
-def known_keys(command: str) -> set[str]:
-    """Every dotted key of the default configuration, and the groups."""
+def known_keys(command: str, words: Iterable[str] = ()) -> set[str]:
+    """Every dotted key of the configuration with the built-in options among the words, and the groups."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        defaults = OmegaConf.to_container(compose(command))
+        defaults = OmegaConf.to_container(compose(command, list(filter(_is_choice, words))))
     keys = set(GROUPS[command])
 
     def visit(node: Any, path: str) -> None:
@@ -88,6 +88,11 @@ def known_keys(command: str) -> set[str]:
 
     visit(defaults, "")
     return keys
+
+
+def _is_choice(word: str) -> bool:
+    group, _, option = word.partition("=")
+    return option in options_of(group)
 
 
 def complete(args: list[str], commands: Mapping[str, str]) -> int:

@@ -19,6 +19,8 @@ def conform(path: str, value: Any, hint: Any) -> Any:
     try:
         return _conform(value, hint)
     except TypeError:
+        if isinstance(value, dict):
+            raise UserError(f"{path}: names nothing to build\n  try: a line `_target_: module.Class`") from None
         shown = f"'{value}'" if isinstance(value, str) else value
         raise UserError(f"{path}={shown}: {_words(hint)} expected\n  try: {path}={_example(hint)}") from None
 

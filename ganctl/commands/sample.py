@@ -37,6 +37,7 @@ def run(cfg: DictConfig) -> None:
     """Make one artifact and say where it is."""
     report.listen()
     plain = config.plain(cfg)
+    config.require_read(cfg, settings)
     config.check(plain, settings)
     settings(**{key: value for key, value in plain.items() if key not in ("artifact", "device")})
     device: Device = config.build(plain["device"])

@@ -52,6 +52,7 @@ def run(cfg: DictConfig) -> float:
 
 def checked(cfg: DictConfig) -> Config:
     plain = config.plain(cfg)
+    config.require_read(cfg, Trainer.__init__, settings)
     config.check(plain, Trainer.__init__, settings)
     settings(**{key: plain[key] for key in ("epochs", "name", "fresh", "init_from", "n_critic", "critic_norm")})
     return plain
@@ -178,9 +179,15 @@ def program() -> str:
 
 def again(**changes: object) -> str:
     """The command that continues this run, with some values changed."""
+    folders = [word for folder in config.own_folders() for word in ("--config-dir", str(folder))]
     kept = [item for item in config.overrides() if item.split("=")[0] not in changes and item != "fresh=true"]
     return " ".join(
-        [program(), "train", *map(shlex.quote, kept), *(f"{key}={value}" for key, value in changes.items())]
+        [
+            program(),
+            "train",
+            *map(shlex.quote, [*folders, *kept]),
+            *(f"{key}={value}" for key, value in changes.items()),
+        ]
     )
 
 
