@@ -75,7 +75,7 @@ class Sampler:
         if not self.conditional:
             raise UserError(
                 f"{self.run} was trained without labels and cannot draw a chosen class\n"
-                f"  try: artifact=grid without label, or train with model.conditioning=concat"
+                f"  try: artifact=grid without label, or train on labelled data with model.conditioning=auto"
             )
 
     def labels_for(

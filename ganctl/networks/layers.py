@@ -12,7 +12,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ganctl.errors import UserError, did_you_mean
 
 Norm = Literal["batch", "layer", "instance", "group", "spectral", "none"]
-Conditioning = Literal["none", "concat"]
+Conditioning = Literal["auto", "none", "concat"]
+"""How a network takes labels; auto is concat where the data have labels, else none."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -81,10 +82,10 @@ def normalise_spectrally(network: nn.Module) -> None:
 
 def label_channels(conditioning: Conditioning, num_classes: int) -> int:
     """How many channels of label a network reads beside its input: K under `concat`, else 0."""
-    if conditioning == "none":
+    if conditioning == "none" or (conditioning == "auto" and not num_classes):
         return 0
-    if conditioning != "concat":
-        raise UserError(f"model.conditioning={conditioning} is unknown to this model\n  try: none or concat")
+    if conditioning not in ("auto", "concat"):
+        raise UserError(f"model.conditioning={conditioning} is unknown to this model\n  try: auto, none or concat")
     if num_classes == 0:
         raise UserError(
             f"model.conditioning={conditioning}: a conditional model needs a labelled data set\n"

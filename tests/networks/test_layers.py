@@ -30,7 +30,7 @@ def test_no_conditioning_leaves_input_alone():
     ("call", "words"),
     [
         (lambda: label_channels("concat", 0), "labelled data set"),
-        (lambda: label_channels("sideways", 10), "none or concat"),
+        (lambda: label_channels("sideways", 10), "auto, none or concat"),
         (lambda: with_label(torch.zeros(2, 3), None, 10), "no label"),
         (lambda: activation_layer("leeky_relu"), "did you mean 'leaky_relu'"),
         (lambda: norm_layers("batsch", 8, maps=True), "norm 'batsch'"),
@@ -64,3 +64,9 @@ def test_spectral_norm_bounds_every_weight_layer():
     for layer, out in ((network[0], 0), (network[1], 1), (network[3], 0)):
         rows = layer.weight.movedim(out, 0).flatten(1)
         assert_close(torch.linalg.matrix_norm(rows, 2), torch.tensor(1.0), atol=1e-3, rtol=0.0)
+
+
+def test_auto_takes_the_labels_there_are():
+    assert label_channels("auto", 10) == 10
+    assert label_channels("auto", 0) == 0
+    assert label_channels("none", 10) == 0
