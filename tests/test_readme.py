@@ -68,7 +68,7 @@ def test_every_command_runs(workplace):
 def run_python(shown: list[str]) -> None:
     """The example that loads a generator into a person's own code."""
     scope: dict[str, object] = {}
-    exec(next(block for block in shown if "load()" in block), scope)
+    exec(next(block for block in shown if "import load" in block), scope)
     assert scope["pictures"].shape[0] == 16
 
 
