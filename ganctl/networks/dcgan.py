@@ -28,7 +28,8 @@ class DcganGenerator(Generator):
 
     Each doubling is cropped to the size that halving the image gives: 4, 7, 14, 28 and 4, 8, 16, 32, 64; 37x53 grows
     from 5x7. `depth` doublings; None stops the halving near 4 pixels. `width` channels in the layer nearest the image,
-    doubled inward up to `max_width`. `upsample: nearest` replaces each transposed convolution by nearest-neighbour and
+    doubled inward up to `max_width`. `stem`: the projected map has so many channels, and one more convolution without
+    doubling brings it to the innermost width. `upsample: nearest` replaces each transposed convolution by nearest-neighbour and
     a convolution (Odena et al. 2016): no checkerboards, more arithmetic; a kernel of 4 becomes 3.
     """
 
@@ -41,6 +42,7 @@ class DcganGenerator(Generator):
         width: int = 64,
         max_width: int = 256,
         depth: int | None = None,
+        stem: int | None = None,
         kernel: int = 4,
         upsample: Upsample = "transposed",
         norm: Norm | None = None,
@@ -50,9 +52,13 @@ class DcganGenerator(Generator):
         widths = channel_widths(shape, width, max_width, depth, kernel)
         self.latent, self.num_classes = latent, label_channels(conditioning, num_classes)
         sizes = [[math.ceil(side / 2**i) for side in shape[1:]] for i in range(len(widths) + 1)]
-        start = (widths[-1], *sizes.pop())
+        start = (stem or widths[-1], *sizes.pop())
         project = nn.Linear(latent + self.num_classes, math.prod(start), bias=has_bias(norm))
         layers: list[nn.Module] = [project, nn.Unflatten(1, start)]
+        if stem:
+            odd = kernel - 1 + kernel % 2
+            convolution = nn.Conv2d(stem, widths[-1], odd, padding=odd // 2, bias=has_bias(norm))
+            layers += [*norm_layers(norm, stem, maps=True), nn.ReLU(), convolution]
         for i in reversed(range(len(widths))):
             layers += [*norm_layers(norm, widths[i], maps=True), nn.ReLU()]
             outer, bias = (widths[i - 1], has_bias(norm)) if i else (shape[0], True)

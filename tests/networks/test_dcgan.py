@@ -182,3 +182,14 @@ def test_mistakes(player, wrong, words):
 def test_unknown_upsampling():
     with pytest.raises(UserError, match="transposed or nearest"):
         DcganGenerator([1, 28, 28], upsample="bilinear")
+
+
+def test_a_stem_is_one_more_convolution():
+    generator = DcganGenerator((1, 28, 28), width=64, depth=2, stem=256, kernel=5)
+    dense, convolution, wide, image = (
+        layer for layer in generator.layers if hasattr(layer, "kernel_size") or hasattr(layer, "out_features")
+    )
+    assert dense.out_features == 7 * 7 * 256
+    assert (convolution.in_channels, convolution.out_channels, convolution.stride) == (256, 128, (1, 1))
+    assert (wide.out_channels, image.out_channels) == (64, 1)
+    assert generator(torch.zeros(2, 100)).shape == (2, 1, 28, 28)
