@@ -54,7 +54,12 @@ class Run:
         checkpoint.save(state, self.last)
         return self.last
 
-    def write_config(self, config: Config) -> None:
+    def write_config(self, config: Config, data_hash: str) -> None:
+        """The resolved configuration, and the content of the data, so that a run can be compared without them."""
+        data = dict(config["dataset"])
+        if data.get("root"):
+            data["root"] = str(Path(data["root"]).expanduser().absolute())
+        config = {**config, "dataset": data, "content": data_hash}
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         checkpoint.write_atomically(self.folder / "config.yaml", text.encode())
 
@@ -104,11 +109,6 @@ def open_run(config: Config, label: str, data_hash: str, root: Path = RUNS) -> R
             run.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot make {run.folder}: {error.strerror}\n  try: a folder you may write to") from error
-    # The content hash is stored, so that a named run can be compared without its data.
-    stored = {**config, "dataset": {**config["dataset"], "root": _absolute(config["dataset"].get("root"))}}
-    if "root" not in config["dataset"]:
-        del stored["dataset"]["root"]
-    run.write_config({**stored, "content": data_hash})
     return run
 
 
@@ -127,10 +127,6 @@ def find_run(run: str | None, root: Path = RUNS, key: str = "run") -> Run:
     if not found:
         raise UserError(f"no trained run below {root}/ here\n  try: ganctl train, or run=PATH")
     return Run(max(found, key=lambda path: path.stat().st_mtime).parent.parent)
-
-
-def _absolute(root: str | None) -> str | None:
-    return None if root is None else str(Path(root).expanduser().absolute())
 
 
 def _require_same(run: Run, decides: Config) -> None:

@@ -92,6 +92,7 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
     label = "-".join(config.choice(group).replace("/", "_") for group in ("dataset", "model", "loss"))
     run = open_run(plain, label, dataset.fingerprint)
     with run.locked(), report.file_log(run.folder):
+        run.write_config(plain, dataset.fingerprint)
         state = distributed.from_rank_0(starting_state(run, plain))
         done = finished(trainer, state)
         with report.Report(run.folder, trainer.steps, trainer.step) as told:
