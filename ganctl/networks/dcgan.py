@@ -29,8 +29,8 @@ class DcganGenerator(Generator):
     Each doubling is cropped to the size that halving the image gives: 4, 7, 14, 28 and 4, 8, 16, 32, 64; 37x53 grows
     from 5x7. `depth` doublings; None stops the halving near 4 pixels. `width` channels in the layer nearest the image,
     doubled inward up to `max_width`. `stem`: the projected map has so many channels, and one more convolution without
-    doubling brings it to the innermost width. `upsample: nearest` replaces each transposed convolution by nearest-neighbour and
-    a convolution (Odena et al. 2016): no checkerboards, more arithmetic; a kernel of 4 becomes 3.
+    doubling brings it to the innermost width. `upsample: nearest` replaces each transposed convolution by
+    nearest-neighbour and a convolution (Odena et al. 2016): no checkerboards, more arithmetic; a kernel of 4 becomes 3.
     """
 
     def __init__(
