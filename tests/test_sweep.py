@@ -1,0 +1,66 @@
+"""Sweeps: a table that grows with every job, failed ones too, under each launcher."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from ganctl import sweep
+
+
+def rows(workplace: Path) -> list[dict[str, str]]:
+    (table,) = workplace.glob("runs/sweeps/*/results.csv")
+    with table.open() as file:
+        return sorted(csv.DictReader(file), key=lambda row: int(row["job"]))
+
+
+def test_every_job_has_a_row_and_the_table_is_shown(ganctl, tiny, workplace):
+    outcome = ganctl("train", "-m", *tiny("loss=nsgan,lsgan", "seed=0,1"))
+    assert outcome.status == 0
+    found = rows(workplace)
+    assert [(row["loss"], row["seed"], row["status"]) for row in found] == [
+        ("nsgan", "0", "done"),
+        ("nsgan", "1", "done"),
+        ("lsgan", "0", "done"),
+        ("lsgan", "1", "done"),
+    ]
+    assert all(Path(row["run"]).is_dir() and float(row["value"]) and row["step"] == "4" for row in found)
+    assert "lsgan" in outcome.out
+    assert "debug" not in outcome.out  # what all jobs share says nothing
+
+
+def test_a_failed_job_is_marked_and_the_others_run(ganctl, tiny, workplace):
+    outcome = ganctl("train", "-m", *tiny("steps=0,4"))
+    assert outcome.status == 1
+    assert [(row["steps"], row["status"]) for row in rows(workplace)] == [("0", "failed"), ("4", "done")]
+    assert "steps=0: must be greater than 0" in outcome.err
+    assert "job 0 failed" in outcome.out
+    assert "Traceback" not in outcome.err
+
+
+def test_rows_of_jobs_side_by_side_do_not_mix(tmp_path):
+    table = tmp_path / "sweep" / "results.csv"
+    for job in (1, 0):
+        sweep.append(table, {"seed": job, "job": job, "status": "done", "value": "a, b"})
+    with table.open() as file:
+        found = list(csv.DictReader(file))
+    assert [(row["seed"], row["value"]) for row in found] == [("1", "a, b"), ("0", "a, b")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_parallel_launchers(ganctl, tiny, workplace, launcher):
+    pytest.importorskip("hydra_plugins.hydra_" + launcher.split("_")[0] + "_launcher")
+    outcome = ganctl("train", "-m", *tiny("seed=0,1", f"hydra/launcher={launcher}"))
+    assert outcome.status == 0, outcome.err
+    assert [(row["seed"], row["status"]) for row in rows(workplace)] == [("0", "done"), ("1", "done")]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the libraries below the sweeper warn
+def test_a_search(ganctl, tiny, workplace):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1"]
+    outcome = ganctl("train", "-m", *tiny(*search, "optimizer.lr=interval(1e-4,1e-2)"))
+    assert outcome.status == 0, outcome.err
+    assert len({row["optimizer.lr"] for row in rows(workplace)}) == 3
