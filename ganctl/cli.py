@@ -121,17 +121,20 @@ def _task(command: str, multirun: bool, started: list[Any]) -> Callable[[Any], A
         run = importlib.import_module(f"ganctl.commands.{command}").run
         try:
             return run(cfg)
-        except UserError as error:
+        except (UserError, OSError) as error:
+            told = _explained(error) if isinstance(error, OSError) else error
             if multirun:
-                raise  # Hydra notes the failed job and goes on with the next
-            _fail(_friendly(error, command), 1)
-        except OSError as error:
-            raise UserError(
-                f"{error.filename or 'input/output'}: {error.strerror}\n"
-                "  try: free some space, or a folder you may read and write; what was saved before is intact"
-            ) from error
+                raise told from error  # Hydra notes the failed job and goes on with the next
+            _fail(_friendly(told, command), 1)
 
     return task
+
+
+def _explained(error: OSError) -> UserError:
+    return UserError(
+        f"{error.filename or 'input/output'}: {error.strerror or error}\n"
+        "  try: free some space, or a folder you may read and write; what was saved before is intact"
+    )
 
 
 def _flags_first(rest: list[str]) -> list[str]:

@@ -32,8 +32,9 @@ KNOWN_BY_DATA = ("shape", "num_classes", "class_names", "scale", "centres")
 def plain(cfg: DictConfig) -> Config:
     """The configuration as plain containers, interpolations resolved; a missing value is named."""
     try:
-        if missing := sorted(OmegaConf.missing_keys(cfg)):
-            raise UserError(f"{missing[0]} has no default and must be given\n  try: {missing[0]}=VALUE")
+        for path, value in _leaves(OmegaConf.to_container(cfg)):
+            if value == "???":
+                raise UserError(f"{path} has no default and must be given\n  try: {path}=VALUE")
         return typing.cast(Config, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
@@ -98,18 +99,18 @@ def require_read(cfg: DictConfig, *consumers: Callable[..., Any]) -> None:
     """Refuse a key that no signature and no `${...}` reads: Hydra lets a misspelt one in a user's own file pass."""
     read = {name for consumer in consumers for name in _hints(consumer)}
     read |= set(re.findall(r"\$\{(?:oc\.select:)?\.*([\w.]+)", OmegaConf.to_yaml(cfg)))
-    for path in _loose(OmegaConf.to_container(cfg)):
+    for path, _ in _leaves(OmegaConf.to_container(cfg), below_targets=False):
         if not any(f".{path}".endswith(f".{name}") or path.startswith(f"{name}.") for name in read):
             raise UserError(f"{path} is read by nothing{did_you_mean(path, read)}\n  try: without it")
 
 
-def _loose(node: Any, path: str = "") -> Iterator[str]:
-    """The dotted path of each value that belongs to no target."""
+def _leaves(node: Any, path: str = "", below_targets: bool = True) -> Iterator[tuple[str, Any]]:
+    """Each value that is no mapping, with its dotted path."""
     for key, value in node.items():
-        if isinstance(value, dict) and value and not is_node(value):
-            yield from _loose(value, f"{path}{key}.")
-        elif not is_node(value):
-            yield f"{path}{key}"
+        if not isinstance(value, dict) or not value:
+            yield f"{path}{key}", value
+        elif below_targets or not is_node(value):
+            yield from _leaves(value, f"{path}{key}.", below_targets)
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, Config]]:

@@ -28,6 +28,7 @@ def listen(rank: int = 0) -> None:
     for handler in log.handlers[:]:
         log.removeHandler(handler)
     log.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a train.log on a full disk must not bury the sentence that says so
     log.propagate = False
     if rank:
         log.addHandler(logging.NullHandler())
