@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,21 @@ def ganctl(workplace, capsys):
         return Outcome(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def refused():
+    """Asserts that a command ended in a sentence that names `words` and offers a way on."""
+
+    def check(outcome: Outcome, *words: str) -> None:
+        assert outcome.status in (1, 2), outcome.err
+        assert "Traceback" not in outcome.err
+        assert "Error executing job" not in outcome.err
+        for word in words:
+            assert word in outcome.err
+        assert re.search(r"^  try: |did you mean", outcome.err, re.MULTILINE), outcome.err
+
+    return check
 
 
 @pytest.fixture
