@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -142,11 +143,12 @@ class Trainer:
             seed_default(seed, self.device.torch)
             with self.device.autocast():
                 terms = phase.terms(shard)
+            if self.accumulate > 1:
+                terms = {name: term.float() / self.accumulate for name, term in terms.items()}
             if terms:
-                loss = torch.stack([term.float() for term in terms.values()]).sum() / self.accumulate
-                loss.backward(inputs=params)  # type: ignore[no-untyped-call]
+                reduce(torch.add, terms.values()).backward(inputs=params)  # type: ignore[no-untyped-call]
             for name, term in terms.items():
-                found[name] = found.get(name, 0) + term.detach() / self.accumulate
+                found[name] = found[name] + term.detach() if name in found else term.detach()
         self.moves += 1
         if found:
             distributed.average_gradients(params)
