@@ -185,7 +185,7 @@ class Trainer:
 
     def require_finite(self) -> None:
         """Stop the run at the first term or weight that is not finite; what was saved before stays."""
-        found = distributed.agree(int(self.watch.bad), self.device.torch)
+        found = distributed.agree(self.watch.first_bad(), self.device.torch)
         self.watch.require_finite(found, self.system, self.step)
 
     def _log(self, report: Report | None) -> None:
