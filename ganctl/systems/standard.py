@@ -107,7 +107,7 @@ class Standard(System):
         terms: Terms = {}
         if self.adversarial_weight:
             loss = self.loss.d_loss(play.on_real.logits, play.on_fake.logits)
-            terms["adversarial"] = self.adversarial_weight * loss
+            terms["adversarial"] = weighted(self.adversarial_weight, loss)
             self.facts = {"real": play.on_real.logits.detach(), "fake": play.on_fake.logits.detach()}
         return terms | self._penalties(lambda regularizer: regularizer.d_term(play))
 
@@ -116,7 +116,7 @@ class Standard(System):
         terms: Terms = {}
         if self.adversarial_weight:
             real = play.on_real.logits if self.loss.g_sees_real else None
-            terms["adversarial"] = self.adversarial_weight * self.loss.g_loss(play.on_fake.logits, real)
+            terms["adversarial"] = weighted(self.adversarial_weight, self.loss.g_loss(play.on_fake.logits, real))
         return terms | self._penalties(lambda regularizer: regularizer.g_term(play))
 
     def _penalties(self, term_of: Callable[[Regularizer], Tensor | None]) -> Terms:
@@ -125,7 +125,7 @@ class Standard(System):
         for name, regularizer in self._regularizers().items():
             factor = regularizer.factor(self.step)
             if factor and (term := term_of(regularizer)) is not None:
-                terms[name] = factor * term
+                terms[name] = weighted(factor, term)
         return terms
 
     def _after_d(self) -> None:
@@ -134,3 +134,8 @@ class Standard(System):
         if self.augment and self._play:
             self.augment.observe(self._play.on_real, self._play.on_fake)
         self._play = None
+
+
+def weighted(weight: float, term: Tensor) -> Tensor:
+    """weight * term; a weight of 1 costs nothing, here and in the backward pass."""
+    return term if weight == 1 else weight * term
