@@ -100,8 +100,16 @@ def require_read(cfg: DictConfig, *consumers: Callable[..., Any]) -> None:
     read = {name for consumer in consumers for name in _hints(consumer)}
     read |= set(re.findall(r"\$\{(?:oc\.select:)?\.*([\w.]+)", OmegaConf.to_yaml(cfg)))
     for path, _ in _leaves(OmegaConf.to_container(cfg), below_targets=False):
-        if not any(f".{path}".endswith(f".{name}") or path.startswith(f"{name}.") for name in read):
+        used = any(f".{path}".endswith(f".{name}") or path.startswith(f"{name}.") for name in read)
+        if not used and not _is_built_in(path):
             raise UserError(f"{path} is read by nothing{did_you_mean(path, read)}\n  try: without it")
+
+
+def _is_built_in(path: str) -> bool:
+    """Whether a built-in option has this key: `optimizer.lr` is read by nothing once both players have their own."""
+    group, _, key = path.partition(".")
+    files = (conf_dir() / group).glob("*.yaml") if key else ()
+    return any(OmegaConf.select(OmegaConf.load(file), key) is not None for file in files)
 
 
 def _leaves(node: Any, path: str = "", below_targets: bool = True) -> Iterator[tuple[str, Any]]:
