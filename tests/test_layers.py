@@ -11,12 +11,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
-    {"errors", "confdir", "schema"},
+    {"errors", "confdir", "schema", "progress"},
     {"types", "seeding", "distributed", "device"},
     {"losses", "regularizers", "augment", "networks", "data", "metrics", "artifacts"},
     {"systems"},
     {"trainer", "checkpoint", "ema", "report", "watch"},
-    {"config", "run", "sweep", "restore"},
+    {"config", "run", "sweep", "restore", "features", "evaluate", "leaderboard"},
     {"commands"},
     {"cli", "help"},
     {"__init__", "__main__"},

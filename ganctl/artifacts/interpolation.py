@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from ganctl.artifacts.picture import limits_of, save, save_film, scatter, tile
-from ganctl.artifacts.sampler import Sampler, with_bar
+from ganctl.artifacts.sampler import Sampler
 from ganctl.errors import UserError, require_positive
+from ganctl.progress import with_bar
 
 
 def linear(a: Tensor, b: Tensor, t: float) -> Tensor:

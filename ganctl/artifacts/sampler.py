@@ -3,18 +3,15 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from ganctl.artifacts.picture import to_uint8
 from ganctl.errors import UserError, did_you_mean, require_positive
-
-T = TypeVar("T")
+from ganctl.progress import with_bar
 
 
 class Drawable(Protocol):
@@ -141,13 +138,6 @@ class Sampler:
                 f"  try: a list of {len(seeds)} numbers from 0 to {self.num_classes - 1}"
             )
         return labels
-
-
-def with_bar(items: Sequence[T], title: str) -> Iterator[T]:
-    """The items, under a progress bar when there are several and a person is watching."""
-    console = Console(stderr=True)
-    quiet = len(items) == 1 or not console.is_terminal
-    yield from track(items, title, console=console, transient=True, disable=quiet)
 
 
 class Artifact(Protocol):
