@@ -120,3 +120,27 @@ class Play:
     @cached_property
     def on_fake(self) -> Critique:
         return self.critic(self.fake)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What metrics judge: the generator's samples beside those of the data, all seen in one way.
+
+    Samples are images (N,C,H,W) float in [-1,1], points (N,2) in true units, or features (N,F) of either; N may
+    differ from one to the other. What a metric does not need may be missing.
+    """
+
+    fake: Tensor | None = None
+    train: Tensor | None = None
+    valid: Tensor | None = None
+    test: Tensor | None = None
+    probabilities: Tensor | None = None
+    """(N,K), what a classifier thinks of the fakes."""
+    asked: Tensor | None = None
+    """(N,) int64, the classes that the fakes were asked to show."""
+    codes: Tensor | None = None
+    """(N,) int64 from 0 up, the mode that a classifier reads on each fake of a stacked data set."""
+    centres: Tensor | None = None
+    """(M,2), the modes of a mixture in true units."""
+    sigma: float | None = None
+    """The standard deviation of one mode."""

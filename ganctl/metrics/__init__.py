@@ -1,0 +1,1 @@
+"""How a generator is judged: pure functions of evidence, one protocol a file."""
