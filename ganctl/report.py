@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ganctl.artifacts.picture import save
 from ganctl.errors import UserError
+from ganctl.monitors import Monitors
 
 console = Console(stderr=True, soft_wrap=True)
 log = logging.getLogger("ganctl")
@@ -65,6 +66,7 @@ class Report:
         self.folder, self.steps, self.start = folder, steps, start
         self.began = time.monotonic()
         self.board = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+        self.monitors = Monitors()
         self.lines = folder / "metrics.jsonl"
         self.last = _forget_after(self.lines, start)
         """The latest log event."""
@@ -100,6 +102,7 @@ class Report:
             self.board.add_scalar(name, value, step)
         with self.lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
+        self.monitors.look(step, values)
         speed = values.get("speed/images_per_second", 0.0)
         losses = "  ".join(f"{_short(name)} {value:.3g}" for name, value in values.items() if name.startswith("loss/"))
         facts = f"{speed:.0f} images/s  {losses}"

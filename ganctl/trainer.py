@@ -18,6 +18,7 @@ from ganctl.data.dataset import Dataset
 from ganctl.device import Device
 from ganctl.ema import EMA
 from ganctl.errors import UserError, require_positive
+from ganctl.monitors import diversity
 from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
@@ -87,8 +88,6 @@ class Trainer:
         self.watch = Watch(device.torch)
         self.step = self.images = self.moves = 0
 
-    # -- the loop ---------------------------------------------------------------------------------------------------
-
     def fit(self, save: Callable[[checkpoint.State], Path] | None = None, report: Report | None = None) -> int:
         """Train up to `steps`. Returns 0, or the signal number that ended it early, or OUT_OF_TIME.
 
@@ -96,8 +95,10 @@ class Trainer:
         """
         began = time.monotonic()
         batches = self._stream(self.images)
+        first = next(self._stream(0, whole=True))
+        self._reals = first[self.dataset.key] * self.dataset.scale
         if self.step == 0:
-            self.system.prepare(next(self._stream(0, whole=True)))
+            self.system.prepare(first)
             self._sample(report)
         self._since = (time.monotonic(), self.images)
         with out_of_memory_explained(), Stop(self.device.torch) as stopping:
@@ -181,8 +182,6 @@ class Trainer:
             channels_last=self.device.channels_last,
         )
 
-    # -- keeping watch ----------------------------------------------------------------------------------------------
-
     def require_finite(self) -> None:
         """Stop the run at the first term or weight that is not finite; what was saved before stays."""
         found = distributed.agree(self.watch.first_bad(), self.device.torch)
@@ -211,7 +210,9 @@ class Trainer:
             label = None
             if self.system.conditional:
                 label = torch.arange(len(seeds), device=self.device.torch) % self.dataset.num_classes
-            samples = self.system.draw(self.system.prior(seeds).to(self.device.torch), label=label).cpu()
+            samples = self.system.draw(self.system.prior(seeds).to(self.device.torch), label=label)
+        self.watch.latest["monitor/diversity"] = diversity(samples[: len(self._reals)], self._reals[: len(samples)])
+        samples = samples.cpu()
         image = tile(to_uint8(samples)) if samples.dim() == 4 else scatter(samples, self.dataset.centres)
         report.pictures(self.step, image)
 
@@ -224,8 +225,6 @@ class Trainer:
                 yield
         finally:
             self.system.train()
-
-    # -- stopping and saving ----------------------------------------------------------------------------------------
 
     def state_dict(self) -> checkpoint.State:
         return {

@@ -55,7 +55,8 @@ class Phase:
 class Schedule:
     """A number that changes with the step: from `start` to `end` over `over` steps, then held at `end`.
 
-    `warmup` steps rise linearly from near 0 to `start` first and count within `over`.
+    "constant" stays at `start`; "step" does so for `over` steps, then jumps to `end`. `warmup` steps rise linearly from
+    near 0 to `start` first and count within `over`.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class Schedule:
         start: float = 1.0,
         end: float = 0.0,
         over: int = 1,
-        shape: Literal["constant", "linear", "cosine"] = "linear",
+        shape: Literal["constant", "step", "linear", "cosine"] = "linear",
         warmup: int = 0,
     ) -> None:
-        if shape not in ("constant", "linear", "cosine"):
-            raise UserError(f"schedule shape '{shape}' is unknown\n  try: constant, linear or cosine")
+        if shape not in ("constant", "step", "linear", "cosine"):
+            raise UserError(f"schedule shape '{shape}' is unknown\n  try: constant, step, linear or cosine")
         if over < 1 or warmup < 0:
             raise UserError(f"schedule: over={over} must be at least 1 and warmup={warmup} at least 0")
         self.start, self.end, self.over, self.shape, self.warmup = start, end, over, shape, warmup
@@ -77,6 +78,8 @@ class Schedule:
             return self.start * (step + 1) / self.warmup
         if self.shape == "constant":
             return self.start
+        if self.shape == "step":
+            return self.start if step < self.over else self.end
         done = min(1.0, (step - self.warmup) / max(1, self.over - self.warmup))
         if self.shape == "cosine":
             done = (1 - math.cos(math.pi * done)) / 2

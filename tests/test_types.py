@@ -96,3 +96,8 @@ def test_the_critic_has_the_label_and_the_augmentation_bound():
 def test_a_discriminator_may_return_a_plain_tuple():
     play = Play(0, "d", nn.Identity(), lambda x, y: (x,), torch.ones(2), torch.ones(2))
     assert play.on_real == Critique(play.real, (), None)
+
+
+def test_a_step_schedule_jumps_once():
+    schedule = Schedule(start=0.1, end=0.01, over=3, shape="step")
+    assert [schedule(step) for step in range(5)] == [0.1, 0.1, 0.1, 0.01, 0.01]
