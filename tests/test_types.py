@@ -32,7 +32,7 @@ def test_schedules_by_hand(settings, values):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"shape": "cosinus"}, "shape 'cosinus' is unknown\n  try: constant, linear or cosine"),
+        ({"shape": "cosinus"}, "shape 'cosinus' is unknown\n  try: constant, step, linear or cosine"),
         ({"over": 0}, "over=0 must be at least 1"),
         ({"warmup": -1}, "warmup=-1 at least 0"),
     ],
