@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 log = logging.getLogger("ganctl")
+DIVERSITY = "monitor/diversity"
 
 
 def diversity(fake: Tensor, real: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ def signs(values: Mapping[str, float]) -> dict[str, tuple[bool, str]]:
             "the generator's gradient has vanished; try loss=nsgan or loss=wgan_gp, or a smaller optimizer.d.lr",
         ),
         "collapsing": (
-            values.get("monitor/diversity", 1.0) < 0.1,
+            values.get(DIVERSITY, 1.0) < 0.1,
             "the samples are nearly all alike (mode collapse); try loss=wgan_gp, regularizer=[r1] or another seed",
         ),
         "drifting": (

@@ -18,7 +18,7 @@ from ganctl.data.dataset import Dataset
 from ganctl.device import Device
 from ganctl.ema import EMA
 from ganctl.errors import UserError, require_positive
-from ganctl.monitors import diversity
+from ganctl.monitors import DIVERSITY, diversity
 from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
@@ -100,20 +100,22 @@ class Trainer:
         if self.step == 0:
             self.system.prepare(first)
             self._sample(report)
+        elif report and DIVERSITY in report.last:  # an event repeats what the latest grid showed
+            self.watch.latest[DIVERSITY] = torch.tensor(report.last[DIVERSITY])
         self._since = (time.monotonic(), self.images)
         with out_of_memory_explained(), Stop(self.device.torch) as stopping:
             while self.step < self.steps:
                 self._one_step(batches)
                 done = self.step == self.steps
                 log_due = done or self.step % self.every.log == 0
+                if done or self.step % self.every.sample == 0:
+                    self._sample(report)
                 if log_due:
                     self._log(report)
                 elif report:
                     report.moved(self.step)
                 over = bool(self.max_minutes) and time.monotonic() - began > 60 * (self.max_minutes or 0)
                 stop = stopping.agreed(over, log_due)
-                if done or self.step % self.every.sample == 0:
-                    self._sample(report)
                 if done or stop or self.step % self.every.checkpoint == 0:
                     self._save(save)
                 if stop and not done:
@@ -203,6 +205,7 @@ class Trainer:
 
     def _sample(self, report: Report | None) -> None:
         """A picture of the same 64 seeds each time, drawn with the averaged weights."""
+        self.require_finite()
         if report is None:
             return
         with self.averaged_weights():
@@ -211,9 +214,9 @@ class Trainer:
             if self.system.conditional:
                 label = torch.arange(len(seeds), device=self.device.torch) % self.dataset.num_classes
             samples = self.system.draw(self.system.prior(seeds).to(self.device.torch), label=label)
-        self.watch.latest["monitor/diversity"] = diversity(samples[: len(self._reals)], self._reals[: len(samples)])
-        samples = samples.cpu()
-        image = tile(to_uint8(samples)) if samples.dim() == 4 else scatter(samples, self.dataset.centres)
+        if self.step:
+            self.watch.latest[DIVERSITY] = diversity(samples[: len(self._reals)], self._reals[: len(samples)])
+        image = tile(to_uint8(samples.cpu())) if samples.dim() == 4 else scatter(samples.cpu(), self.dataset.centres)
         report.pictures(self.step, image)
 
     @contextmanager
