@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
@@ -85,6 +86,8 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.setenv("GANCTL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(digits, "read_digits", read_once)
+    # Hydra composes everything once more to learn whether a YAML file asks for a sweep: here none does.
+    monkeypatch.setattr(Hydra, "get_mode", lambda self, config_name, overrides: None)
     threads, log = torch.get_num_threads(), logging.getLogger("ganctl")
     handlers, propagate = log.handlers, log.propagate
     log.handlers = []

@@ -1,6 +1,5 @@
 """A mistake ends with status 1 or 2 and one sentence that names the value and the remedy; nothing is lost by it."""
 
-
 import pytest
 from PIL import Image
 
@@ -8,8 +7,8 @@ from ganctl import checkpoint
 
 
 def some(cases):
-    """A third of the cases whenever the fast tests run, all of them in the whole set."""
-    return [pytest.param(case, marks=() if n % 3 == 0 else pytest.mark.slow) for n, case in enumerate(cases)]
+    """A quarter of the cases whenever the fast tests run, all of them in the whole set."""
+    return [pytest.param(case, marks=() if n % 4 == 0 else pytest.mark.slow) for n, case in enumerate(cases)]
 
 
 SAID = {

@@ -15,8 +15,8 @@ from ganctl.systems.standard import Standard
 
 
 def some(cases):
-    """A third of the cases whenever the fast tests run, all of them in the whole set."""
-    return [pytest.param(case, marks=() if n % 3 == 0 else pytest.mark.slow) for n, case in enumerate(cases)]
+    """A quarter of the cases whenever the fast tests run, all of them in the whole set."""
+    return [pytest.param(case, marks=() if n % 4 == 0 else pytest.mark.slow) for n, case in enumerate(cases)]
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

@@ -46,12 +46,15 @@ def test_an_option_takes_two_steps(recipe, choice):
     assert any(name.startswith("discriminator") for name in moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [*options_of("loss")])
 def test_every_loss_trains_points(recipe, loss):
     assert steps_of(recipe(f"loss={loss}", "dataset=ring", "model=mlp").trainer())
 
 
-@pytest.mark.parametrize("name", sorted(DOWNLOADED))
+@pytest.mark.parametrize(
+    "name", ["mnist", *(pytest.param(n, marks=pytest.mark.slow) for n in sorted(DOWNLOADED - {"mnist"}))]
+)
 def test_data_without_a_network_name_the_files_and_a_way_out(recipe, monkeypatch, name):
     def no_network(*args, **kwargs):
         raise URLError("Network is unreachable")

@@ -62,7 +62,10 @@ def trained(trainer, steps, state=None):
     return trainer.state_dict()
 
 
-@pytest.mark.parametrize("changes", [*MIXED, *TRICKS], ids=" ".join)
+SLOW = [pytest.param(changes, marks=pytest.mark.slow) for changes in TRICKS[2:]]
+
+
+@pytest.mark.parametrize("changes", [*MIXED, *TRICKS[:2], *SLOW], ids=" ".join)
 def test_resume_is_bit_exact(recipe, tmp_path, changes):
     built = recipe("batch_size=16", "steps=5", *changes)  # four batches an epoch: both parts cross its end
     whole = trained(built.trainer(), 5)
@@ -107,7 +110,7 @@ def test_the_same_command_continues(train, workplace):
     assert events(parts) == events(whole)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(train, workplace, monkeypatch, number, status):
     train("steps=6", "name=whole")
 
