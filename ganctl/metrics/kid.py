@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ganctl.errors import require_positive
+from ganctl.errors import UserError
 from ganctl.metrics.metric import Metric, Side
 from ganctl.progress import with_bar
 from ganctl.seeding import generator
@@ -23,7 +23,11 @@ class KID(Metric):
     sees: ClassVar[Literal["features"]] = "features"
 
     def __init__(self, *, subsets: int = 100, subset_size: int = 1000, seed: int = 0, against: Side = "test") -> None:
-        require_positive(**{"metric.kid.subsets": subsets - 1, "metric.kid.subset_size": subset_size - 1})
+        if subsets < 2 or subset_size < 2:
+            raise UserError(
+                f"metric.kid: subsets={subsets} and subset_size={subset_size} must both be 2 or more\n"
+                f"  try: metric.kid.subsets=100 metric.kid.subset_size=1000"
+            )
         self.needs = frozenset({"fake", against})
         self.subsets, self.subset_size, self.seed, self.against = subsets, subset_size, seed, against
         self.protocol = {"subsets": subsets, "subset_size": subset_size, "seed": seed, "against": against}

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from ganctl.errors import UserError
 from ganctl.metrics.kid import KID, kernel, mmd2
 from ganctl.types import Evidence
 
@@ -62,6 +63,12 @@ def test_a_subset_of_all_is_all():
     found = KID(subsets=3, subset_size=40)(Evidence(fake=fake, test=real))
     assert found["kid"] == pytest.approx(naive(fake, real), rel=1e-12)
     assert found["kid_se"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"subsets": 1}, {"subset_size": 1}])
+def test_one_has_no_spread(wrong):
+    with pytest.raises(UserError, match=r"=1 (.*)must both be 2 or more\n  try: metric.kid.subsets=100"):
+        KID(**wrong)
 
 
 def test_torch_fidelity_agrees():
