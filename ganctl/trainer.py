@@ -101,7 +101,7 @@ class Trainer:
             self.system.prepare(first)
             self._sample(report)
         elif report and DIVERSITY in report.last:  # an event repeats what the latest grid showed
-            self.watch.latest[DIVERSITY] = torch.tensor(report.last[DIVERSITY])
+            self.watch.latest[DIVERSITY] = torch.tensor(report.last[DIVERSITY], device=self.device.torch)
         self._since = (time.monotonic(), self.images)
         with out_of_memory_explained(), Stop(self.device.torch) as stopping:
             while self.step < self.steps:

@@ -41,6 +41,10 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """`forward(x: (B,C,H,W) or (B,2), y: (B,) | None) -> Critique`."""
 
+    couples_batch = True
+    """Whether the critique of an image may depend on the others of its batch. Where a network knows that it does not
+    (no batch norm, no batch statistics), reals and fakes are judged in one pass."""
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -96,7 +100,8 @@ class Play:
     """One play of the game as losses and regularizers see it: reals, fakes, and the discriminator's opinion of both.
 
     The fakes are drawn with the batch's labels, so one `label` (B,) serves both sides. In the discriminator's phase
-    the fakes carry no gradient; in the generator's phase the reals are judged without one.
+    the fakes carry no gradient; in the generator's phase the reals are judged without one. A discriminator that judges
+    each sample alone judges both sides in one pass, unless a slope at the samples is asked for.
     """
 
     step: int
@@ -116,12 +121,29 @@ class Play:
         return critique if isinstance(critique, Critique) else Critique(*critique)
 
     @cached_property
+    def _on_both(self) -> tuple[Critique, Critique] | None:
+        if self.phase == "g" or self.real.requires_grad or getattr(self.discriminator, "couples_batch", True):
+            return None
+        label = None if self.label is None else torch.cat([self.label, self.label])
+        logits, features, classes = self.critic(torch.cat([self.real, self.fake]), label)
+        half = len(self.real)
+        real, fake = (
+            Critique(logits[side], tuple(x[side] for x in features), None if classes is None else classes[side])
+            for side in (slice(half), slice(half, None))
+        )
+        return real, fake
+
+    @cached_property
     def on_real(self) -> Critique:
+        if self._on_both:
+            return self._on_both[0]
         with torch.set_grad_enabled(self.phase == "d" and torch.is_grad_enabled()):
             return self.critic(self.real)
 
     @cached_property
     def on_fake(self) -> Critique:
+        if self._on_both:
+            return self._on_both[1]
         return self.critic(self.fake)
 
 

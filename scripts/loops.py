@@ -35,7 +35,7 @@ class Case(NamedTuple):
         norm: Literal["layer"] | None = "layer" if self.penalised else None
         if self.model == "mlp":
             return MlpGenerator((1, 28, 28), LATENT), MlpDiscriminator((1, 28, 28), norm=norm)
-        return DcganGenerator((3, 32, 32), LATENT), DcganDiscriminator((3, 32, 32), norm=norm)
+        return DcganGenerator((3, 32, 32), LATENT, width=32), DcganDiscriminator((3, 32, 32), width=32, norm=norm)
 
     def images(self) -> Tensor:
         """uint8 (N,C,H,W): noise, for the time of a step does not depend on what the images show."""
@@ -142,8 +142,28 @@ class Tutorial:
         transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(half, half)])
         self.loader = DataLoader(Pictures(images, transform), batch_size=BATCH, shuffle=True)
         self.screen = io.StringIO()
-        steps = self.wgan_gp() if case.penalised else self.nsgan()
+        steps = self.wgan_gp() if case.penalised else self.dense() if case.model == "mlp" else self.nsgan()
         self.step: Callable[[], None] = steps.__next__
+
+    def dense(self) -> Iterator[None]:
+        """As tutorials of dense GANs have it: new noise for each turn, as ganctl draws it, and fakes not detached."""
+        criterion = nn.BCEWithLogitsLoss()
+        while True:
+            for i, (real, _) in enumerate(self.loader):
+                ones, zeros = torch.ones(real.size(0)), torch.zeros(real.size(0))
+                self.d.zero_grad()
+                loss_real = criterion(self.d(real).logits, ones)
+                loss_fake = criterion(self.d(self.g(torch.randn(real.size(0), LATENT))).logits, zeros)
+                loss_d = loss_real + loss_fake
+                loss_d.backward()
+                self.d_adam.step()
+
+                self.g.zero_grad()
+                loss_g = criterion(self.d(self.g(torch.randn(real.size(0), LATENT))).logits, ones)
+                loss_g.backward()
+                self.g_adam.step()
+                self.say(i, loss_d, loss_g)
+                yield
 
     def nsgan(self) -> Iterator[None]:
         """As PyTorch's DCGAN tutorial has it: the fakes of the discriminator's turn serve the generator's too."""

@@ -101,3 +101,38 @@ def test_a_discriminator_may_return_a_plain_tuple():
 def test_a_step_schedule_jumps_once():
     schedule = Schedule(start=0.1, end=0.01, over=3, shape="step")
     assert [schedule(step) for step in range(5)] == [0.1, 0.1, 0.1, 0.01, 0.01]
+
+
+class Line(nn.Module):
+    """A critic that counts its passes."""
+
+    couples_batch = False
+    passes = 0
+
+    def forward(self, x, y=None):
+        self.passes += 1
+        return Critique(x.sum(1), (2 * x,), x if y is None else x + y[:, None])
+
+
+@pytest.mark.parametrize("label", [None, torch.tensor([5, 7])])
+def test_reals_and_fakes_are_judged_in_one_pass_where_the_critic_judges_each_alone(label):
+    real, fake = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])
+    critic = Line()
+    play = Play(0, "d", nn.Identity(), critic, real, fake, label)
+    for judged, x in ((play.on_real, real), (play.on_fake, fake)):
+        alone = Line()(x, label)
+        assert_close(judged.logits, alone.logits)
+        assert_close(judged.features[0], alone.features[0])
+        assert_close(judged.classes, alone.classes)
+    assert critic.passes == 1
+
+
+@pytest.mark.parametrize("reason", ["coupled", "slope", "g"])
+def test_they_are_judged_apart_where_one_pass_would_change_or_slow_it(reason):
+    critic = Line()
+    critic.couples_batch = reason == "coupled"
+    real = torch.ones(2, 2, requires_grad=reason == "slope")
+    play = Play(0, "g" if reason == "g" else "d", nn.Identity(), critic, real, torch.zeros(2, 2))
+    assert play.on_real.logits.tolist() == [2.0, 2.0]
+    assert play.on_fake.logits.tolist() == [0.0, 0.0]
+    assert critic.passes == 2

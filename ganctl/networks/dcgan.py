@@ -90,6 +90,7 @@ class DcganDiscriminator(Discriminator):
         norm = norm or "batch"
         widths = channel_widths(shape, width, max_width, depth, kernel)
         self.num_classes = label_channels(conditioning, num_classes)
+        self.couples_batch = norm == "batch"
         self.blocks = nn.ModuleList()
         sides, padding = list(shape[1:]), (kernel - 1) // 2
         for before, after in pairwise([shape[0] + self.num_classes, *widths]):

@@ -54,7 +54,7 @@ def norm_layers(norm: Norm, channels: int, maps: bool) -> list[nn.Module]:
         case "batch":
             return [nn.BatchNorm2d(channels) if maps else nn.BatchNorm1d(channels)]
         case "layer":
-            return [nn.GroupNorm(1, channels)]
+            return [nn.GroupNorm(1, channels) if maps else nn.LayerNorm(channels)]
         case "group":
             return [nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels)]
         case "instance" if maps:

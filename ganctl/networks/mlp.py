@@ -75,6 +75,7 @@ class MlpDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         norm = norm or "none"
+        self.couples_batch = norm == "batch"
         self.num_classes = label_channels(conditioning, num_classes)
         sizes = [math.prod(shape) + self.num_classes, *widths]
         self.blocks = nn.ModuleList(dense_blocks(sizes, activation, norm, dropout))

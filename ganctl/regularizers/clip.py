@@ -14,7 +14,7 @@ class WeightClip(Regularizer):
         super().__init__()
         if bound <= 0:
             raise UserError(
-                f"regularizer.weight_clip.bound={bound}: must be greater than 0\n  try: regularizer.weight_clip.bound=0.01"
+                f"regularizer.weight_clip.bound={bound}: must be greater than 0\n  try: bound=0.01"
             )
         self.bound = bound
 

@@ -74,6 +74,7 @@ class R1(Regularizer):
     """Mescheder et al. 2018, eq. 9: half the squared slope at the reals. `weight` is the paper's gamma."""
 
     differentiates = True
+    at_judged = True
 
     def __init__(self, weight: float | Schedule = 10.0, every: int = 1) -> None:
         super().__init__(weight, every)

@@ -17,6 +17,9 @@ class Regularizer(nn.Module):
     differentiates = False
     """Whether a term differentiates the discriminator with respect to its input (double backward)."""
 
+    at_judged = False
+    """Whether that is at the very samples that the critic judges, so that they must carry a gradient."""
+
     def __init__(self, weight: float | Schedule = 1.0, every: int = 1) -> None:
         super().__init__()
         if every < 1:

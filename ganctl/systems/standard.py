@@ -98,7 +98,7 @@ class Standard(System):
         z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device)
         with torch.set_grad_enabled(phase == "g"):
             fake = self.generator(z, label).float()
-        if phase == "d" and self._differentiates():
+        if phase == "d" and any(regularizer.at_judged for regularizer in self._regularizers().values()):
             real, fake = real.detach().requires_grad_(), fake.requires_grad_()
         return Play(self.step, phase, self.generator, self.discriminator, real, fake, label, augment=self.augment)
 
