@@ -5,7 +5,7 @@ import os
 import pickle
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from ganctl.errors import UserError
 
 FORMAT = 1
-PARTS = {"step", "images", "system", "ema", "optimizers"}
+PARTS = frozenset({"step", "images", "system", "ema", "optimizers"})
 State = dict[str, Any]
 
 
@@ -49,7 +49,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         ) from error
 
 
-def load(path: Path) -> State:
+def load(path: Path, parts: Set[str] = PARTS) -> State:
     """Everything on the CPU, tensors and plain containers only: a hostile pickle is refused, not run."""
     if not path.is_file():
         raise UserError(f"no checkpoint {path}\n  try: ganctl train first, or another run=PATH or checkpoint=NAME")
@@ -72,7 +72,7 @@ def load(path: Path) -> State:
         raise UserError(
             f"{path} has format {found}, this ganctl reads format {FORMAT}\n  try: the ganctl version that wrote it"
         )
-    if lacking := PARTS - state.keys():
+    if lacking := parts - state.keys():
         raise UserError(
             f"{path} lacks {', '.join(sorted(lacking))}: it is no checkpoint of a run\n  try: another checkpoint"
         )

@@ -79,6 +79,10 @@ class Dataset:
         """All images, uint8 (N,C,H,W), on the CPU."""
         return self.samples
 
+    def take(self, rows: Tensor) -> Tensor:
+        """These samples as networks see them, on the CPU: float32 images in [-1,1], or points divided by `scale`."""
+        return self._finish(self._reader(CPU, False)(rows), None)
+
     def stream(
         self,
         start: int,

@@ -36,6 +36,8 @@ class Stacked(Dataset):
         require_positive(**{"dataset.count": count})
         assert digits.labels is not None
         part = part_of(split)
+        self.base = digits
+        """The labelled digits that the triples point to."""
         self.digits = digits.images
         count = count if part == "train" else max(1, count // 5)
         triples = torch.randint(len(digits), (count, 3), generator=generator("stacked", part))
