@@ -25,7 +25,7 @@ GROUPS = {
         "debug",
     ],
     "sample": ["artifact", "device"],
-    "eval": ["device"],
+    "eval": ["metric", "device"],
 }
 
 

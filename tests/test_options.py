@@ -110,9 +110,3 @@ def test_every_artifact_is_drawn_from_a_run(train, ganctl, the_run):
         drawn = ganctl("sample", f"artifact={name}", "n=4", "device=cpu", f"out={name}")
         assert drawn.status == 0, drawn.err
         assert any(file.stat().st_size for file in (the_run().parent.parent / name).iterdir())
-
-
-def test_judging_says_that_it_is_not_there_yet(ganctl):
-    told = ganctl("eval")
-    assert told.status == 1
-    assert "try: ganctl sample" in told.err
