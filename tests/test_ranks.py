@@ -28,7 +28,8 @@ UNCOUPLED = [
     *([f"loss={loss}"] for loss in ("minimax", "nsgan", "lsgan", "wgan", "hinge", "rsgan", "r3gan")),
     ["model=mlp", "dataset=ring", "accumulate=2"],
 ]
-"""Recipes where no term mixes the samples of a batch, once the generator has no batch norm."""
+"""Recipes where no term mixes the samples of a batch, once no network has batch norm. Spectral norm mixes none either,
+but its power iteration makes the last bits of a sum large."""
 
 
 @contextmanager
@@ -109,9 +110,9 @@ def walk() -> None:
             ranks_agree(recipe)
             print("ok", *changes, flush=True)
         for changes in UNCOUPLED:
-            plain = ["batch_size=32", "optimizer=sgd", "optimizer.lr=0.1", "model.generator.norm=none"]
-            critic = [] if "loss=hinge" in changes else ["critic_norm=none"]
-            two_halves_are_one_batch(recipe_of(*small(*plain, *critic, *changes)))
+            plain = ["batch_size=32", "optimizer=sgd", "optimizer.lr=0.1"]
+            plain += ["model.generator.norm=none", "critic_norm=none"]
+            two_halves_are_one_batch(recipe_of(*small(*plain, *changes)))
             print("ok 2 x 16 =", *changes, flush=True)
 
 
