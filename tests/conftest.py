@@ -92,6 +92,8 @@ def workplace(tmp_path, monkeypatch):
     handlers, propagate = log.handlers, log.propagate
     log.handlers = []
     yield tmp_path
+    if loky := sys.modules.get("joblib.externals.loky"):
+        loky.get_reusable_executor().shutdown(wait=True)  # its workers would go on working in this folder
     log.handlers, log.propagate = handlers, propagate
     torch.set_num_threads(threads)
 

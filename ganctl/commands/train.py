@@ -89,6 +89,8 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         if not finished(trainer, distributed.from_rank_0(None)):
             leave(trainer.fit())
         return 0.0
+    if plain["init_from"]:
+        find_run(plain["init_from"], key="init_from")  # before there is a folder that nothing fills
     label = "-".join(config.choice(group).replace("/", "_") for group in ("dataset", "model", "loss"))
     run = open_run(plain, label, dataset.fingerprint)
     with run.locked(), report.file_log(run.folder):

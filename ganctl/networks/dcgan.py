@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganctl.errors import UserError
+from ganctl.errors import UserError, require_positive
 from ganctl.networks.layers import (
     Conditioning,
     Norm,
@@ -48,6 +48,7 @@ class DcganGenerator(Generator):
         norm: Norm | None = None,
     ) -> None:
         super().__init__()
+        require_positive(**{"model.latent": latent})
         norm = norm or "batch"
         widths = channel_widths(shape, width, max_width, depth, kernel)
         self.latent, self.num_classes = latent, label_channels(conditioning, num_classes)

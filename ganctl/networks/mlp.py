@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganctl.errors import UserError
+from ganctl.errors import UserError, require_positive
 from ganctl.networks.layers import (
     Conditioning,
     Norm,
@@ -42,6 +42,7 @@ class MlpGenerator(Generator):
         output: Literal["tanh", "linear"] | None = None,
     ) -> None:
         super().__init__()
+        require_positive(**{"model.latent": latent})
         images = len(shape) > 1
         norm = norm or ("batch" if images else "none")
         self.latent, self.shape = latent, tuple(shape)
