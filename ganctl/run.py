@@ -73,8 +73,11 @@ class Run:
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is damaged and cannot be read\n  try: another run, or restore the file") from error
-        whole = isinstance(config, dict) and all(isinstance(config.get(part), dict) for part in PARTS)
-        if not whole or not config["dataset"].get("shape"):
+        if (
+            not isinstance(config, dict)
+            or not all(isinstance(config.get(part), dict) for part in PARTS)
+            or not config["dataset"].get("shape")
+        ):
             raise UserError(
                 f"{path} is empty or not the configuration of a run\n  try: another run, or restore the file"
             )
