@@ -97,6 +97,11 @@ class Judge:
             assert self.test.classes is not None
             asked = self.test.classes[torch.arange(self.n) % len(self.test.classes)]
         drawn = sampler.draw(seeds, None if asked is None else asked.tolist())
+        if drawn.shape[1:] != self.test.values.shape[1:]:
+            made, real = ("x".join(map(str, samples.shape[1:])) for samples in (drawn, self.test.values))
+            raise UserError(
+                f"the run draws {made}, its data are {real}\n  try: root=FOLDER with the data it learned from"
+            )
         if drawn.dim() == 4:  # what is judged is the picture that would be saved
             drawn = ((drawn.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
         fake = Samples(lambda: drawn, classes=asked)

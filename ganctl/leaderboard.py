@@ -1,10 +1,11 @@
 """Runs side by side, the best on top, real data above them all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -70,20 +71,36 @@ def ranked(entries: Sequence[Entry]) -> list[Row]:
 
 
 def show(entries: Sequence[Entry], control: Values, words: str) -> None:
-    """Print one table for each way of reading the samples."""
+    """Print the rows: a table for each way of reading samples, and another where the console is too narrow."""
     rows = [row_of([Entry("real data", 0, "", control)]), *ranked(entries)]
     names = {name: 0.0 for entry in entries for name in entry.values}
     columns = [name for name in names if name not in errors({**names, **control})]
-    # Off a terminal nothing is folded.
     console = Console()
-    console = console if console.is_terminal else Console(width=1000)
     for reader in dict.fromkeys(name.partition("/")[2] for name in columns):
-        mine = [name for name in columns if name.partition("/")[2] == reader]
-        title = f"{words}, read by {reader}" if reader else words
-        table = Table("", *(Column(name.partition("/")[0], justify="right") for name in mine), title=title)
-        for row in rows:
-            table.add_row(row.name, *(cell(row, name) for name in mine))
-        console.print(table)
+        console.print(f"\n{words}, read by {reader}" if reader else f"\n{words}", style="italic", highlight=False)
+        for page in pages(rows, [name for name in columns if name.partition("/")[2] == reader], console.width):
+            heads = (Column(head(name), justify="right", overflow="fold") for name in page)
+            table = Table(Column(overflow="fold"), *heads, box=SIMPLE_HEAD, padding=0)
+            for row in rows:
+                table.add_row(row.name, *(cell(row, name) for name in page))
+            console.print(table)
+
+
+def pages(rows: Sequence[Row], names: Sequence[str], width: int) -> Iterator[list[str]]:
+    """The columns, as many together as there is room for beside the rows' names; always one at least."""
+    room = width - 2 - max(len(row.name) for row in rows)
+    page: list[str] = []
+    for name in names:
+        wide = [1 + max(len(head(column)), *(len(cell(row, column)) for row in rows)) for column in (*page, name)]
+        if page and sum(wide) > room:
+            yield page
+            page = []
+        page.append(name)
+    yield page
+
+
+def head(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def cell(row: Row, name: str) -> str:

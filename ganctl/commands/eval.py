@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,6 @@ from ganctl.device import Device
 from ganctl.errors import UserError, require_positive
 from ganctl.evaluate import Judge, SourceName
 from ganctl.leaderboard import Entry, Values, show
-from ganctl.progress import with_bar
 from ganctl.restore import load
 from ganctl.run import PLACES, RUNS, Run, deciding, find_run
 
@@ -55,13 +55,13 @@ def run(cfg: DictConfig) -> None:
     config.check(stored[0], trusted=plain["trust"])
     judge = judge_of(plain, runs[0], stored[0], device)
     control = judge.control()
-    entries = [
-        judged(judge, control, found, own, plain, device)
-        for found, own in with_bar([*zip(runs, stored, strict=True)], "judging")
-    ]
+    entries = []
+    for number, (found, own) in enumerate(zip(runs, stored, strict=True), 1):
+        log.info("%sjudging %s", f"{number}/{len(runs)} " if len(runs) > 1 else "", found.folder)
+        entries.append(judged(judge, control, found, own, plain, device))
     words = f"{judge.n:,} samples, {len(judge.rows):,} real ones of {judge.split}"
     show(entries, control, words)
-    log.info(f"written to {', '.join(str(found.folder / 'metrics.json') for found in runs[:3])}")
+    log.info("the numbers and all that they depend on are in each run's metrics.json")
 
 
 def judge_of(plain: Config, run: Run, stored: Config, device: Device) -> Judge:
@@ -133,8 +133,8 @@ def matches(text: str) -> list[Run]:
     if not any(sign in text for sign in "*?["):
         return [find_run(text)]
     for pattern in (text, str(RUNS / text)):
-        if found := sorted(path.parent.parent for path in Path().glob(f"{pattern}/checkpoints/last.pt")):
-            return [Run(folder) for folder in found]
+        if found := sorted(glob(f"{pattern}/checkpoints/last.pt")):
+            return [Run(Path(file).parent.parent) for file in found]
     raise UserError(f"run={text}: no trained run matches\n  try: run='runs/*'")
 
 
