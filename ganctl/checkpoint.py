@@ -15,7 +15,7 @@ import torch
 from ganctl.errors import UserError
 
 FORMAT = 1
-PARTS = frozenset({"step", "images", "system", "ema", "optimizers"})
+PARTS = frozenset({"step", "images", "system", "ema", "optimizers", "best"})
 State = dict[str, Any]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -48,6 +49,16 @@ def choice(group: str) -> str:
 def overrides() -> list[str]:
     """What the person typed after the command."""
     return list(HydraConfig.get().overrides.task)
+
+
+def sweeping() -> bool:
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
+def options(group: str) -> Config:
+    """All built-in options of a group whose files nest under their own names."""
+    files = sorted((conf_dir() / group).glob("*.yaml"))
+    return {name: node for file in files for name, node in plain(OmegaConf.load(file)).items()}  # type: ignore[arg-type]
 
 
 def own_folders() -> list[Path]:

@@ -8,6 +8,10 @@ class UserError(Exception):
     """A mistake at the prompt or in the data: what is wrong, and the remedy. Shown without a traceback."""
 
 
+class Diverged(UserError):
+    """A run whose numbers are no longer finite: a search goes on with its next trial."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest known word, else the sorted list of what is known."""
     known = sorted(known)

@@ -97,7 +97,7 @@ class Report:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One log event: TensorBoard, a line of metrics.jsonl, and a line for the person watching."""
-        self.last = dict(values)
+        self.last |= values
         for name, value in values.items():
             self.board.add_scalar(name, value, step)
         with self.lines.open("a", encoding="utf-8") as file:
@@ -109,6 +109,15 @@ class Report:
         self.progress.update(self.task, completed=step, facts=facts)
         if not console.is_terminal:
             log.info(f"step {step}/{self.steps} {100 * step // self.steps}%  {facts}  {self._left(step)}")
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """One evaluation, under metric/ in TensorBoard and metrics.jsonl."""
+        named = {f"metric/{name}": value for name, value in values.items()}
+        for name, value in named.items():
+            self.board.add_scalar(name, value, step)
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **named}) + "\n")
+        log.info(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
 
     def pictures(self, step: int, image: Image.Image) -> None:
         """The fixed-noise samples at this step, as a file and in TensorBoard."""
@@ -135,13 +144,13 @@ def _short(name: str) -> str:
 
 
 def _forget_after(lines: Path, step: int) -> dict[str, float]:
-    """Drop what an interrupted run logged beyond its last checkpoint; what is left of the last event."""
+    """Drop what an interrupted run logged beyond its last checkpoint; the latest value of each name that is left."""
     if not lines.exists():
         return {}
     events = [event for event in map(_event, lines.read_text(encoding="utf-8").splitlines()) if event["step"] <= step]
     kept = events if step else []
     lines.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
-    return kept[-1] if kept else {}
+    return {name: value for event in kept for name, value in event.items()}
 
 
 def _event(line: str) -> dict[str, float]:

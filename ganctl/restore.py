@@ -6,6 +6,7 @@ import torch
 
 from ganctl import checkpoint, config
 from ganctl.artifacts.sampler import Sampler
+from ganctl.confdir import Config
 from ganctl.errors import UserError
 from ganctl.run import Run, find_run
 from ganctl.systems.system import System
@@ -36,7 +37,18 @@ def load(
         raise UserError(f"{found.folder}/config.yaml builds no system: it was changed\n  try: another run")
     fill(system, state, weights)
     system.to(device).eval()
-    data = settings["dataset"]
+    return sampler_of(system, settings["dataset"], found.folder, device, truncation, batch_size)
+
+
+def sampler_of(
+    system: System,
+    data: Config,
+    run: Path,
+    device: torch.device | str = "cpu",
+    truncation: float | None = None,
+    batch_size: int = 64,
+) -> Sampler:
+    """A system in evaluation mode, ready to draw; `data` is the data set's node of its configuration."""
     return Sampler(
         system,
         shape=data["shape"],
@@ -44,7 +56,7 @@ def load(
         conditional=system.conditional,
         class_names=data.get("class_names"),
         centres=data.get("centres"),
-        run=found.folder,
+        run=run,
         device=device,
         truncation=truncation,
         batch_size=batch_size,

@@ -15,7 +15,7 @@ from ganctl.confdir import Config
 from ganctl.errors import UserError
 
 RUNS = Path("runs")
-UNDECIDING = ("steps", "epochs", "max_minutes", "every", "keep", "name", "fresh")
+UNDECIDING = ("steps", "epochs", "max_minutes", "every", "keep", "name", "fresh", "eval", "metric", "best")
 """Keys that do not change what a step computes: a run continues when they differ."""
 PLACES = ("root", "download")
 PARTS = ("system", "model", "dataset", "device")
@@ -50,9 +50,11 @@ class Run:
     def last(self) -> Path:
         return self.folder / "checkpoints" / "last.pt"
 
-    def save(self, state: checkpoint.State) -> Path:
-        checkpoint.save(state, self.last)
-        return self.last
+    def save(self, state: checkpoint.State, name: str) -> Path:
+        """Write checkpoints/NAME.pt, `last` or `best`."""
+        path = self.last.with_name(f"{name}.pt")
+        checkpoint.save(state, path)
+        return path
 
     def write_config(self, config: Config, data_hash: str) -> None:
         """The resolved configuration, and the content of the data, so that a run can be compared without them."""

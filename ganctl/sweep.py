@@ -32,7 +32,7 @@ class Results(Callback):
             failed = job_return.status is not JobStatus.COMPLETED
             error = str(job_return._return_value).splitlines()[0] if failed else ""
             settings = dict(item.split("=", 1) for item in config.hydra.overrides.task)
-            row = {"job": config.hydra.job.num, "status": "failed" if failed else "done", **outcome, "error": error}
+            row = {"job": config.hydra.job.num, "status": "failed" if failed else "done", "error": error, **outcome}
             append(Path(config.hydra.sweep.dir) / "results.csv", {**settings, **row})
 
 

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from ganctl import checkpoint, distributed
 from ganctl.artifacts.picture import scatter, tile, to_uint8
+from ganctl.best import Best
 from ganctl.data.dataset import Dataset
 from ganctl.device import Device
 from ganctl.ema import EMA
@@ -23,18 +24,21 @@ from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
 from ganctl.types import Batch, Phase, Schedule, Terms
-from ganctl.watch import Stop, Watch, out_of_memory_explained
+from ganctl.watch import NO_BETTER, Stop, Watch, out_of_memory_explained
 
 OptimizerFactory = Callable[..., Optimizer]
+Save = Callable[[checkpoint.State, str], Path]
+Evaluate = Callable[[System, int], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Every:
-    """How many steps lie between two log lines, two sample grids, two checkpoints."""
+    """How many steps lie between two log lines, two sample grids, two checkpoints, two evaluations (None: none)."""
 
     log: int = 50
     sample: int = 500
     checkpoint: int = 500
+    eval: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(**{f"every.{name}": number for name, number in vars(self).items()})
@@ -64,6 +68,7 @@ class Trainer:
         max_minutes: float | None = None,
         every: Every | None = None,
         keep: int = 0,
+        best: Best | None = None,
     ) -> None:
         require_positive(
             steps=steps, batch_size=batch_size, accumulate=accumulate, clip_grad=clip_grad, max_minutes=max_minutes
@@ -75,6 +80,7 @@ class Trainer:
         self.steps, self.seed, self.schedule = steps, seed, schedule
         self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
         self.max_minutes, self.every, self.keep = max_minutes, every or Every(), keep
+        self.best = best or Best()
         self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
         self.modules = {player: list(modules) for player, modules in system.players().items()}
@@ -88,10 +94,10 @@ class Trainer:
         self.watch = Watch(device.torch)
         self.step = self.images = self.moves = 0
 
-    def fit(self, save: Callable[[checkpoint.State], Path] | None = None, report: Report | None = None) -> int:
-        """Train up to `steps`. Returns 0, or the signal number that ended it early, or OUT_OF_TIME.
+    def fit(self, save: Save | None = None, report: Report | None = None, evaluate: Evaluate | None = None) -> int:
+        """Train up to `steps`. Returns 0, or why it ended early: a signal number, OUT_OF_TIME or NO_BETTER.
 
-        `save` and `report` are None on every rank but 0.
+        All three are None on every rank but 0. `evaluate` sees the averaged weights in evaluation mode.
         """
         began = time.monotonic()
         batches = self._stream(self.images)
@@ -116,6 +122,8 @@ class Trainer:
                     report.moved(self.step)
                 over = bool(self.max_minutes) and time.monotonic() - began > 60 * (self.max_minutes or 0)
                 stop = stopping.agreed(over, log_due)
+                if self.every.eval and (done or self.step % self.every.eval == 0):
+                    stop = self._evaluate(save, report, evaluate) or stop
                 if done or stop or self.step % self.every.checkpoint == 0:
                     self._save(save)
                 if stop and not done:
@@ -219,6 +227,16 @@ class Trainer:
         image = tile(to_uint8(samples.cpu())) if samples.dim() == 4 else scatter(samples.cpu(), self.dataset.centres)
         report.pictures(self.step, image)
 
+    def _evaluate(self, save: Save | None, report: Report | None, evaluate: Evaluate | None) -> int:
+        """Judge the averaged weights on rank 0 and keep the best; NO_BETTER on every rank when patience has run out."""
+        if save and report and evaluate:
+            with self.averaged_weights():
+                values = evaluate(self.system, self.step)
+            report.metrics(self.step, values)
+            if self.best.note(values):
+                save(self.state_dict(), "best")
+        return NO_BETTER if distributed.agree(int(self.best.enough), self.device.torch) else 0
+
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
         """Evaluation mode with the averaged weights; training goes on afterwards as if nothing had happened."""
@@ -236,10 +254,12 @@ class Trainer:
             "system": dict(self.system.state_dict()),
             "ema": self.ema.state_dict(),
             "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+            "best": self.best.state_dict(),
         }
 
     def load_state_dict(self, state: checkpoint.State) -> None:
         self.step, self.images = state["step"], state["images"]
+        self.best.load_state_dict(state["best"])
         self.load_weights(state)
         with checkpoint.misfit_explained("optimizers"):
             for player, optimizer in self.optimizers.items():
@@ -251,10 +271,10 @@ class Trainer:
             self.system.load_state_dict(state["system"])
             self.ema.load_state_dict(state["ema"])
 
-    def _save(self, save: Callable[[checkpoint.State], Path] | None) -> None:
+    def _save(self, save: Save | None) -> None:
         self.require_finite()
         if save:
-            checkpoint.keep_copy(save(self.state_dict()), self.step, self.keep)
+            checkpoint.keep_copy(save(self.state_dict(), "last"), self.step, self.keep)
 
 
 def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

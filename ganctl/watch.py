@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ganctl import distributed
 from ganctl.data.memory import move
-from ganctl.errors import UserError
+from ganctl.errors import Diverged, UserError
 from ganctl.types import Terms
 
 MAX_TERMS = 1000
 NEVER = torch.iinfo(torch.int64).max
-OUT_OF_TIME = 1
-"""Why a run stopped, where it was no signal; no process gets signal 1 noted here."""
+OUT_OF_TIME, NO_BETTER = 1, 3
+"""Why a run stopped, where it was no signal; no process gets signal 1 or 3 noted here."""
 
 
 class Watch:
@@ -70,7 +70,7 @@ class Watch:
             if all(bool(torch.isfinite(tensor).all()) for tensor in weights):
                 return
             what = "a weight"
-        raise UserError(
+        raise Diverged(
             f"{what} is no longer a finite number at step {step}; the last good checkpoint is kept\n"
             "  try: a smaller learning rate (optimizer.lr=1e-4), clip_grad=1.0, or another loss"
         )

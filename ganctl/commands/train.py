@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import signal
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,30 @@ from ganctl import checkpoint, config, distributed, report, sweep
 from ganctl.confdir import Config
 from ganctl.data.dataset import Dataset
 from ganctl.device import Device
-from ganctl.errors import UserError, require_positive
+from ganctl.errors import Diverged, UserError, require_positive
+from ganctl.evaluate import Judge
+from ganctl.restore import sampler_of
 from ganctl.run import Run, find_run, open_run
 from ganctl.seeding import derive, seed_default
-from ganctl.trainer import Trainer
-from ganctl.watch import OUT_OF_TIME
+from ganctl.systems.system import System
+from ganctl.trainer import Evaluate, Trainer
+from ganctl.watch import NO_BETTER, OUT_OF_TIME
 
 log = logging.getLogger("ganctl")
 
 
+DIVERGED = 1e9
+"""What a diverged trial returns to a search: worse than any other, and a number still."""
+
+
 def settings(
-    epochs: float | None, name: str | None, fresh: bool, init_from: str | None, n_critic: int, critic_norm: str | None
+    epochs: float | None,
+    name: str | None,
+    fresh: bool,
+    init_from: str | None,
+    n_critic: int,
+    critic_norm: str | None,
+    eval: dict[str, Any],
 ) -> None:
     """Types of the top-level keys that the trainer does not take itself."""
     require_positive(epochs=epochs, n_critic=n_critic)
@@ -47,14 +61,22 @@ def run(cfg: DictConfig) -> float:
         config.require_labels(plain)
         trainer = build_trainer(plain, dataset, device)
         config.warn_of_lost_companions(plain)
-        return train(trainer, plain, dataset)
+        try:
+            return train(trainer, plain, dataset)
+        except Diverged as error:
+            if not config.sweeping():
+                raise
+            log.error(str(error))
+            sweep.outcome.update(status="diverged", error=str(error).splitlines()[0])
+            return DIVERGED if trainer.best.mode == "min" else -DIVERGED
 
 
 def checked(cfg: DictConfig) -> Config:
     plain = config.plain(cfg)
     config.require_read(cfg, Trainer.__init__, settings)
     config.check(plain, Trainer.__init__, settings)
-    settings(**{key: plain[key] for key in ("epochs", "name", "fresh", "init_from", "n_critic", "critic_norm")})
+    own = ("epochs", "name", "fresh", "init_from", "n_critic", "critic_norm", "eval")
+    settings(**{key: plain[key] for key in own})
     return plain
 
 
@@ -78,6 +100,7 @@ def build_trainer(plain: Config, dataset: Dataset, device: Device) -> Trainer:
         device,
         schedule=config.build(plain["schedule"]),
         every=config.build(plain["every"]),
+        best=config.build(plain["best"]),
         **{key: plain[key] for key in ("steps", "seed", "batch_size", "accumulate", "ema", "clip_grad")},
         **{key: plain[key] for key in ("max_minutes", "keep")},
     )
@@ -98,21 +121,45 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         state = distributed.from_rank_0(starting_state(run, plain))
         done = finished(trainer, state)
         with report.Report(run.folder, trainer.steps, trainer.step) as told:
-            value = told.last.get("loss/g/adversarial", 0.0)
+            value = worth(trainer, told)
             sweep.outcome.update(run=str(run.folder), step=trainer.step, value=f"{value:.6g}")
             if done:
                 log.info(f"{run.folder} is finished: {trainer.step} of {trainer.steps} steps")
                 log.info(f"  try: {again(steps=2 * trainer.step)} to go on, or {again(fresh='true')} for a second run")
                 return value
             announce(trainer, plain, run)
-            ended = trainer.fit(lambda state: run.save({**state, "config": plain}), told)
-            value = told.last.get("loss/g/adversarial", 0.0)
+            evaluate = evaluator(plain, run, device=trainer.device)
+            ended = trainer.fit(lambda state, name: run.save({**state, "config": plain}, name), told, evaluate)
+            value = worth(trainer, told)
             if not ended:
                 told.settings(flat(plain), {"loss": value})
         sweep.outcome.update(step=trainer.step, value=f"{value:.6g}")
         farewell(trainer, run, ended)
     leave(ended)
     return value
+
+
+def worth(trainer: Trainer, told: report.Report) -> float:
+    """What a search steers by: the best value of best.metric, or without one the generator's last loss."""
+    return told.last.get("loss/g/adversarial", 0.0) if trainer.best.value is None else trainer.best.value
+
+
+def evaluator(plain: Config, run: Run, device: Device) -> Evaluate | None:
+    """The evaluation during training, which never trains a classifier: that is asked for with ganctl eval."""
+    if plain["every"]["eval"] is None:
+        return None
+    metrics = {name: config.build(node) for name, node in plain.get("metric", {}).items()}
+    customary = metrics or {name: config.build(node) for name, node in config.options("metric").items()}
+    judge = Judge(
+        plain["dataset"], customary, customary=not metrics, device=device.torch, may_train=False, **plain["eval"]
+    )
+    readers = ", ".join(map(str, typing.cast(list[str], judge.protocol["read_by"])))  # refuses what is not there yet
+    log.info(f"evaluates {', '.join(judge.metrics)} on {judge.n} samples" + (f", read by {readers}" if readers else ""))
+
+    def evaluate(system: System, step: int) -> dict[str, float]:
+        return judge(sampler_of(system, plain["dataset"], run.folder, device.torch))
+
+    return evaluate
 
 
 def starting_state(run: Run, plain: Config) -> checkpoint.State | None:
@@ -132,7 +179,7 @@ def finished(trainer: Trainer, state: checkpoint.State | None) -> bool:
         trainer.load_weights(state)
         return False
     trainer.load_state_dict(state)
-    return trainer.step >= trainer.steps
+    return trainer.step >= trainer.steps or trainer.best.enough
 
 
 def announce(trainer: Trainer, plain: Config, run: Run) -> None:
@@ -159,7 +206,8 @@ def announce(trainer: Trainer, plain: Config, run: Run) -> None:
 def farewell(trainer: Trainer, run: Run, ended: int) -> None:
     """Where the run is, and what to type next."""
     if ended:
-        why = "the time is up" if ended == OUT_OF_TIME else f"stopped by {signal.Signals(ended).name}"
+        reasons = {OUT_OF_TIME: "the time is up", NO_BETTER: f"{trainer.best.metric} gets no better"}
+        why = reasons.get(ended) or f"stopped by {signal.Signals(ended).name}"
         log.info(f"{why} after step {trainer.step} of {trainer.steps}; saved in {run.folder}")
         log.info(f"  continue with: {again()}")
         return
@@ -171,7 +219,7 @@ def farewell(trainer: Trainer, run: Run, ended: int) -> None:
 
 def leave(ended: int) -> None:
     """End the process as a signal's default action would, after all was saved."""
-    if ended not in (0, OUT_OF_TIME):
+    if ended not in (0, OUT_OF_TIME, NO_BETTER):
         raise SystemExit(128 + ended)
 
 

@@ -13,9 +13,7 @@ class WeightClip(Regularizer):
     def __init__(self, bound: float = 0.01) -> None:
         super().__init__()
         if bound <= 0:
-            raise UserError(
-                f"regularizer.weight_clip.bound={bound}: must be greater than 0\n  try: bound=0.01"
-            )
+            raise UserError(f"regularizer.weight_clip.bound={bound}: must be greater than 0\n  try: bound=0.01")
         self.bound = bound
 
     def attach(self, generator: nn.Module, discriminator: nn.Module) -> None:
