@@ -1,8 +1,7 @@
 """The loop. The only file that calls backward and an optimizer's step."""
 
-import inspect
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -20,13 +19,13 @@ from ganctl.device import Device
 from ganctl.ema import EMA
 from ganctl.errors import UserError, require_positive
 from ganctl.monitors import DIVERSITY, diversity
+from ganctl.players import OptimizerFactory, optimizer_of, parameters_of, require_one_player_each
 from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
 from ganctl.types import Batch, Phase, Schedule, Terms
 from ganctl.watch import NO_BETTER, Stop, Watch, out_of_memory_explained
 
-OptimizerFactory = Callable[..., Optimizer]
 Save = Callable[[checkpoint.State, str], Path]
 Evaluate = Callable[[System, int], dict[str, float]]
 
@@ -84,9 +83,9 @@ class Trainer:
         self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
         self.modules = {player: list(modules) for player, modules in system.players().items()}
-        self.params = {player: _parameters(modules) for player, modules in self.modules.items()}
-        _require_one_player_each(system, self.params)
-        self.optimizers = {player: _optimizer(optimizers, player, params) for player, params in self.params.items()}
+        self.params = {player: parameters_of(modules) for player, modules in self.modules.items()}
+        require_one_player_each(system, self.params)
+        self.optimizers = {player: optimizer_of(optimizers, player, params) for player, params in self.params.items()}
         self.ema = EMA(system.averaged(), ema)
         if device.compile:
             for module in system.compilable():
@@ -277,39 +276,11 @@ class Trainer:
             checkpoint.keep_copy(save(self.state_dict(), "last"), self.step, self.keep)
 
 
-def _parameters(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
-    return [parameter for module in modules for parameter in module.parameters()]
-
-
-def _optimizer(factories: Mapping[str, OptimizerFactory], player: str, params: list[nn.Parameter]) -> Optimizer:
-    """d0 falls back to d, an unknown player to g; fused where torch has it."""
-    for name in (player, player.rstrip("0123456789"), "g"):
-        if name in factories:
-            make = factories[name]
-            takes_fused = inspect.signature(make).parameters.get("fused")
-            fused = {"fused": True} if takes_fused and takes_fused.default is None else {}
-            try:
-                return make(params, **fused)
-            except ValueError as error:  # torch's own checks of learning rates and the like
-                raise UserError(f"optimizer.{name}: {error}\n  try: optimizer.lr=1e-4, or optimizer=adam") from error
-    raise UserError(f"no optimizer for player '{player}'\n  try: optimizer=adam")
-
-
 def _require_divisible(batch_size: int, parts: int) -> None:
     if batch_size % parts:
         raise UserError(
             f"batch_size={batch_size} does not divide into {parts} equal parts (processes times accumulate)\n"
             f"  try: batch_size={(batch_size // parts + 1) * parts}"
-        )
-
-
-def _require_one_player_each(system: System, params: Mapping[str, list[nn.Parameter]]) -> None:
-    owned = [id(parameter) for group in params.values() for parameter in group]
-    everything = {id(parameter): name for name, parameter in system.named_parameters()}
-    lost = [name for key, name in everything.items() if key not in owned]
-    if lost or len(owned) != len(set(owned)):
-        raise ValueError(
-            f"every parameter must belong to exactly one player; not so: {', '.join(lost) or 'shared ones'}"
         )
 
 

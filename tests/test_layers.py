@@ -15,7 +15,7 @@ FLOORS = (
     {"types", "seeding", "distributed", "device"},
     {"losses", "regularizers", "augment", "networks", "data", "metrics", "artifacts"},
     {"systems"},
-    {"trainer", "checkpoint", "ema", "report", "watch", "monitors", "best"},
+    {"trainer", "checkpoint", "ema", "report", "watch", "monitors", "best", "players"},
     {"config", "run", "sweep", "restore", "features", "evaluate", "leaderboard"},
     {"commands"},
     {"cli", "help"},

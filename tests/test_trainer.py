@@ -78,7 +78,7 @@ def test_the_time_runs_out(recipe):
     trainer = recipe("model=mlp", "steps=100000", "max_minutes=1e-6").trainer()
     saved = []
 
-    def save(state):
+    def save(state, name):
         saved.append(state["step"])
         raise KeyboardInterrupt  # what matters was seen
 
