@@ -73,8 +73,11 @@ def test_the_values_are_logged_and_the_best_checkpoint_is_kept_and_sampled(train
 
 def test_patience_ends_a_run_and_the_same_command_finds_it_finished(train, the_run):
     command = (*RING, "steps=40", "best.metric=modes", "best.mode=max", "best.patience=2", "optimizer.lr=1e-30")
-    assert "modes gets no better after step 6 of 40" in train(*command).err
-    assert "is finished" in train(*command).err
+    ended, again = train(*command).err, train(*command).err
+    assert "modes gets no better after step 6 of 40" in ended
+    assert "is finished" in again
+    assert "best.patience=4" in ended  # more steps would not help
+    assert "best.patience=4" in again
     assert checkpoint.load(the_run() / "checkpoints" / "last.pt")["step"] == 6
 
 

@@ -125,7 +125,7 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
             sweep.outcome.update(run=str(run.folder), step=trainer.step, value=f"{value:.6g}")
             if done:
                 log.info(f"{run.folder} is finished: {trainer.step} of {trainer.steps} steps")
-                log.info(f"  try: {again(steps=2 * trainer.step)} to go on, or {again(fresh='true')} for a second run")
+                log.info(f"  try: {further(trainer)} to go on, or {again(fresh='true')} for a second run")
                 return value
             announce(trainer, plain, run)
             evaluate = evaluator(plain, run, device=trainer.device)
@@ -209,18 +209,25 @@ def farewell(trainer: Trainer, run: Run, ended: int) -> None:
         reasons = {OUT_OF_TIME: "the time is up", NO_BETTER: f"{trainer.best.metric} gets no better"}
         why = reasons.get(ended) or f"stopped by {signal.Signals(ended).name}"
         log.info(f"{why} after step {trainer.step} of {trainer.steps}; saved in {run.folder}")
-        log.info(f"  continue with: {again()}")
+        log.info(f"  continue with: {further(trainer) if ended == NO_BETTER else again()}")
         return
     log.info(f"finished {trainer.steps} steps: {run.folder}")
     log.info(f"  pictures   {run.folder / 'samples' / f'step_{trainer.step:08d}.png'}")
     log.info(f"  draw more  {program()} sample run={run.folder}")
-    log.info(f"  train on   {again(steps=2 * trainer.steps)}")
+    log.info(f"  train on   {further(trainer)}")
 
 
 def leave(ended: int) -> None:
     """End the process as a signal's default action would, after all was saved."""
     if ended not in (0, OUT_OF_TIME, NO_BETTER):
         raise SystemExit(128 + ended)
+
+
+def further(trainer: Trainer) -> str:
+    """The command that trains a finished run on: with more patience where that ended it, else with more steps."""
+    if trainer.best.enough:
+        return again(**{"best.patience": 2 * (trainer.best.patience or 1)})
+    return again(steps=2 * trainer.step)
 
 
 def program() -> str:
