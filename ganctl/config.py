@@ -58,7 +58,7 @@ def sweeping() -> bool:
 def options(group: str) -> Config:
     """All built-in options of a group whose files nest under their own names."""
     files = sorted((conf_dir() / group).glob("*.yaml"))
-    return {name: node for file in files for name, node in plain(OmegaConf.load(file)).items()}  # type: ignore[arg-type]
+    return {name: node for file in files for name, node in plain(typing.cast(DictConfig, OmegaConf.load(file))).items()}
 
 
 def own_folders() -> list[Path]:
@@ -226,7 +226,7 @@ def companions(loss: str) -> set[str]:
     path = conf_dir() / "loss" / f"{loss}.yaml"
     if not path.exists():
         return set()
-    defaults = OmegaConf.to_container(OmegaConf.load(path)).get("defaults", [])  # type: ignore[union-attr]
+    defaults = typing.cast(Config, OmegaConf.to_container(OmegaConf.load(path))).get("defaults", [])
     return {
         name for item in defaults for key, names in item.items() if key == "override /regularizer" for name in names
     }

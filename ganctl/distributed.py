@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from ganctl.types import is_running_statistic
+
 T = TypeVar("T")
 
 
@@ -67,8 +69,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 def average_running_statistics(module: nn.Module) -> None:
     """Batch norm's running mean and variance saw another part of the batch on each rank."""
     if world() > 1:
-        named = module.named_buffers()
-        average([b for name, b in named if name.rpartition(".")[2].startswith("running_") and b.is_floating_point()])
+        average([buffer for name, buffer in module.named_buffers() if is_running_statistic(name, buffer)])
 
 
 def agree(value: int, device: torch.device) -> int:
@@ -87,8 +88,3 @@ def from_rank_0(value: T) -> T:
     box = [value]
     dist.broadcast_object_list(box)
     return box[0]
-
-
-def barrier() -> None:
-    if world() > 1:
-        dist.barrier()

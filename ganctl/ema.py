@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganctl.errors import UserError
+from ganctl.types import is_running_statistic
 
 State = list[dict[str, Tensor]]
 
@@ -89,6 +90,5 @@ def _sort(modules: Sequence[nn.Module]) -> tuple[list[Tensor], list[Tensor]]:
     for module in modules:
         averaged += list(module.parameters())
         for name, buffer in module.named_buffers():
-            running = name.rpartition(".")[2].startswith("running_") and buffer.is_floating_point()
-            (averaged if running else copied).append(buffer)
+            (averaged if is_running_statistic(name, buffer) else copied).append(buffer)
     return averaged, copied

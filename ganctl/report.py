@@ -98,10 +98,7 @@ class Report:
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One log event: TensorBoard, a line of metrics.jsonl, and a line for the person watching."""
         self.last |= values
-        for name, value in values.items():
-            self.board.add_scalar(name, value, step)
-        with self.lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+        self._record(step, values)
         self.monitors.look(step, values)
         speed = values.get("speed/images_per_second", 0.0)
         losses = "  ".join(f"{_short(name)} {value:.3g}" for name, value in values.items() if name.startswith("loss/"))
@@ -112,12 +109,14 @@ class Report:
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """One evaluation, under metric/ in TensorBoard and metrics.jsonl."""
-        named = {f"metric/{name}": value for name, value in values.items()}
-        for name, value in named.items():
+        self._record(step, {f"metric/{name}": value for name, value in values.items()})
+        log.info(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+
+    def _record(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
             self.board.add_scalar(name, value, step)
         with self.lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **named}) + "\n")
-        log.info(f"step {step}  " + "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+            file.write(json.dumps({"step": step, **values}) + "\n")
 
     def pictures(self, step: int, image: Image.Image) -> None:
         """The fixed-noise samples at this step, as a file and in TensorBoard."""

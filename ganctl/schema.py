@@ -3,7 +3,7 @@
 import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ganctl.errors import UserError
@@ -46,7 +46,7 @@ def _conform(value: Any, hint: Any) -> Any:
     inner = origin or hint
     if inspect.isclass(inner) and issubclass(inner, Mapping):
         return _require(isinstance(value, dict), value)
-    if inspect.isclass(inner) and issubclass(inner, typing.cast(type, typing.Iterable.__origin__)):  # type: ignore[attr-defined]
+    if inspect.isclass(inner) and issubclass(inner, Iterable):
         _require(isinstance(value, list), value)
         if inner is tuple and Ellipsis not in args:
             _require(len(value) == len(args), value)

@@ -76,10 +76,9 @@ class Trainer:
             raise UserError(f"keep={keep}: must be at least 0, which keeps only the last checkpoint\n  try: keep=3")
         _require_divisible(batch_size, distributed.world() * accumulate)
         self.system, self.dataset, self.device = system, dataset, device
-        self.steps, self.seed, self.schedule = steps, seed, schedule
+        self.steps, self.seed, self.schedule, self.max_minutes = steps, seed, schedule, max_minutes
         self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
-        self.max_minutes, self.every, self.keep = max_minutes, every or Every(), keep
-        self.best = best or Best()
+        self.every, self.keep, self.best = every or Every(), keep, best or Best()
         self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
         self.modules = {player: list(modules) for player, modules in system.players().items()}

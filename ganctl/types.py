@@ -90,6 +90,11 @@ class Schedule:
         return self.start + (self.end - self.start) * done
 
 
+def is_running_statistic(name: str, buffer: Tensor) -> bool:
+    """Whether a buffer is a running mean or variance: averaged over steps and over ranks, where others are copied."""
+    return name.rpartition(".")[2].startswith("running_") and buffer.is_floating_point()
+
+
 def value_at(number: "float | Schedule", step: int) -> float:
     """A plain number, or what a schedule says at this step."""
     return number(step) if isinstance(number, Schedule) else number
