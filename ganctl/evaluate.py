@@ -18,6 +18,7 @@ from ganctl.data.stacked import Stacked
 from ganctl.errors import UserError, require_positive
 from ganctl.features import Pixels, Reading, Source, classifier_source, inception_source
 from ganctl.metrics.metric import Metric
+from ganctl.progress import with_bar
 from ganctl.seeding import generator
 from ganctl.types import Evidence
 
@@ -36,6 +37,8 @@ class Samples:
     """What determines the samples, where that is worth a place in the cache."""
     classes: Tensor | None = None
     """(N,) of the samples, or those that were asked for."""
+    critic: Callable[[Tensor, Tensor | None], Tensor | None] | None = None
+    """What the discriminator that these samples were made against says of others, with their classes."""
     readings: dict[str, Reading] = field(default_factory=dict)
 
     @cached_property
@@ -91,12 +94,7 @@ class Judge:
 
     def __call__(self, sampler: Sampler) -> dict[str, float]:
         """All metrics of one generator. The sampler's system is in evaluation mode, with the weights to be judged."""
-        seeds = range(self.seed, self.seed + self.n)
-        asked = None
-        if sampler.conditional:
-            assert self.test.classes is not None
-            asked = self.test.classes[torch.arange(self.n) % len(self.test.classes)]
-        drawn = sampler.draw(seeds, None if asked is None else asked.tolist())
+        drawn, asked = self._draw(sampler, self.n)
         if drawn.shape[1:] != self.test.values.shape[1:]:
             made, real = ("x".join(map(str, samples.shape[1:])) for samples in (drawn, self.test.values))
             raise UserError(
@@ -104,7 +102,7 @@ class Judge:
             )
         if drawn.dim() == 4:  # what is judged is the picture that would be saved
             drawn = ((drawn.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
-        fake = Samples(lambda: drawn, classes=asked)
+        fake = Samples(lambda: drawn, classes=asked, critic=sampler.opinion)
         return self._measure(lambda metric: fake, strict=not self.customary)
 
     def control(self) -> dict[str, float]:
@@ -113,6 +111,21 @@ class Judge:
         They are training samples; but what is read off a classifier's confidence is read on images new to it.
         """
         return self._measure(lambda metric: self.test if "probabilities" in metric.needs else self.real, strict=False)
+
+    def neighbours(self, sampler: Sampler, count: int = 8, k: int = 5) -> Tensor:
+        """(count,1+k,C,H,W): samples, and beside each the k images of all it learned from with the nearest pixels."""
+        drawn = self._draw(sampler, count)[0]
+        height = max(k, 2**24 // drawn[0].numel())
+        distances, rows = [], []
+        for start in with_bar(range(0, len(self.learned), height), "neighbours"):
+            indices = torch.arange(start, min(start + height, len(self.learned)))
+            near = torch.cdist(drawn.flatten(1), self.learned.take(indices).flatten(1))
+            found = near.topk(min(k, len(indices)), largest=False)
+            distances.append(found.values)
+            rows.append(indices[found.indices])
+        nearest = torch.cat(rows, 1).gather(1, torch.cat(distances, 1).topk(k, largest=False).indices)
+        beside = self.learned.take(nearest.flatten()).view(*nearest.shape, *drawn.shape[1:])
+        return torch.cat([drawn[:, None], beside], 1)
 
     @property
     def protocol(self) -> dict[str, object]:
@@ -134,6 +147,15 @@ class Judge:
             "classifier_accuracy": next(filter(None, sources.values()), None),
             **settings,
         }
+
+    def _draw(self, sampler: Sampler, count: int) -> tuple[Tensor, Tensor | None]:
+        """The samples of `count` seeds, and the classes that were asked for: those of the real samples, in turn."""
+        asked = None
+        if sampler.conditional:
+            assert self.test.classes is not None
+            asked = self.test.classes[torch.arange(count) % len(self.test.classes)]
+        seeds = range(self.seed, self.seed + count)
+        return sampler.draw(seeds, None if asked is None else asked.tolist()), asked
 
     # -- real samples -----------------------------------------------------------------------------------------------
 
@@ -191,8 +213,10 @@ class Judge:
         found: dict[str, float] = {}
         for name, metric in self.metrics.items():
             fake, source = fakes(metric), self._source_of(metric)
-            if not strict and "asked" in metric.needs and fake.classes is None:
-                continue  # nothing was asked of this generator
+            missing = {"asked"} if fake.classes is None else set()
+            missing |= {"critic_train"} if fake.critic is None else set()
+            if not strict and metric.needs & missing:
+                continue  # nothing was asked of this generator, or nobody made it
             evidence = self._evidence(metric, fake, source)
             try:
                 values = metric(evidence)
@@ -218,6 +242,13 @@ class Judge:
 
         sides = {"fake": fake, "train": self.train, "test": self.test, "valid": self.valid}
         fields = {name: seen(side) for name, side in sides.items() if side and name in metric.needs}
+        if fake.critic:
+            learned = {f"critic_{name}": sides[name] for name in ("train", "test")}
+            fields |= {
+                name: said
+                for name, side in learned.items()
+                if side and name in metric.needs and (said := fake.critic(side.values, side.classes)) is not None
+            }
         reading = fake.read(source) if source else None
         if isinstance(self.judged, Mixture):
             fields["centres"] = torch.tensor(self.judged.centres)
@@ -255,7 +286,7 @@ def suited(kind: str, source: SourceName) -> set[str]:
     """The customary metrics of a kind of data."""
     if kind in ("points", "stacked"):
         return {"modes" if kind == "points" else "stacked_modes"}
-    names = {"kid", "precision_recall", "density_coverage", "nearest"}
+    names = {"kid", "precision_recall", "density_coverage", "nearest", "critic_gap"}
     if source != "pixels":  # there are more of them than samples, and they have no classes
         names |= {"inception_score", "fid"}
     return names | {"class_accuracy"} if kind == "labelled" else names

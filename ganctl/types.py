@@ -168,6 +168,10 @@ class Evidence:
     """(N,K), what a classifier thinks of the fakes."""
     asked: Tensor | None = None
     """(N,) int64, the classes that the fakes were asked to show."""
+    critic_train: Tensor | None = None
+    """(N,) logits of the fakes' own discriminator on training samples."""
+    critic_test: Tensor | None = None
+    """(N,) its logits on samples that it never saw."""
     codes: Tensor | None = None
     """(N,) int64 from 0 up, the mode that a classifier reads on each fake of a stacked data set."""
     centres: Tensor | None = None

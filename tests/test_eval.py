@@ -14,6 +14,7 @@ from ganctl import evaluate, features
 from ganctl.errors import UserError
 from ganctl.evaluate import Judge
 from ganctl.features import Recipe
+from ganctl.metrics.critic_gap import CriticGap
 from ganctl.metrics.fid import FID
 from ganctl.metrics.kid import KID
 from ganctl.metrics.modes import Modes
@@ -68,8 +69,12 @@ def test_labelled_images_by_the_customary_metrics(ganctl, trained):
     read |= {"coverage", "class_accuracy"}
     (reader,) = {name.partition("/")[2] for name in values} - {""}
     assert {name for name in values if "/" in name} == {f"{name}/{reader}" for name in read}
-    assert {name for name in values if "/" not in name} == {"nearest_train", "nearest_test", "nearer_train"}
-    assert values.keys() - found["control"].keys() == {f"{name}/{reader}" for name in ("fid", "kid", "kid_se")}
+    pixels = {"nearest_train", "nearest_test", "nearer_train", "critic_gap"}
+    assert {name for name in values if "/" not in name} == pixels
+    few = {f"{name}/{reader}" for name in ("fid", "kid", "kid_se")}
+    assert values.keys() - found["control"].keys() == few | {"critic_gap"}
+    with Image.open(folder / "neighbours.png") as picture:
+        assert picture.size == (6 * (84 + 2) + 2, 8 * (84 + 2) + 2)
     assert protocol["read_by"][0].startswith(reader)
     assert protocol["real"] == {"train": 32, "test": 150, "valid": 0}  # it learned from 64 images
     assert (protocol["n"], protocol["seeds"], protocol["step"]) == (150, "0 to 149", 4)
@@ -89,10 +94,9 @@ def test_unlabelled_images_by_pixels_and_a_folder_that_moved(ganctl, trained, wo
     outcome = judge(ganctl)
     assert "kid is left out: n=6: kid needs at least 500 samples" in outcome.err
     found = written(folder)
-    assert bases(found["metrics"]) == {"precision", "recall", "nearest_train", "nearest_test", "nearer_train"} | {
-        "density",
-        "coverage",
-    }
+    manifold = {"precision", "recall", "density", "coverage"}
+    memory = {"nearest_train", "nearest_test", "nearer_train", "critic_gap"}
+    assert bases(found["metrics"]) == manifold | memory
     assert "precision/pixels" in found["metrics"]
     assert found["protocol"]["source"] == "pixels"
     refused(judge(ganctl, "source=classifier", status=1), "no labels", "source=pixels")
@@ -189,6 +193,10 @@ class Copies:
     def draw(self, seeds, labels):
         return self.images[list(seeds)]
 
+    def opinion(self, samples, labels):
+        """It calls bright images real."""
+        return samples.flatten(1).mean(1)
+
 
 def test_perfect_fakes_score_as_the_definitions_say(workplace):
     judged = Judge(DIGITS, {"fid": FID(), "nearest": Nearest()}, n=140, source="classifier")
@@ -219,10 +227,34 @@ def test_a_conditional_generator_is_asked_for_the_classes_of_the_real_ones(workp
         asked.extend(labels)
         return torch.zeros(len(seeds), 1, 28, 28)
 
-    judged(SimpleNamespace(conditional=True, draw=draw))
+    judged(SimpleNamespace(conditional=True, draw=draw, opinion=None))
     assert asked[:1000] == judged.test.classes.tolist()
     assert asked[1000:] == asked[:500]
     assert torch.bincount(judged.test.classes).tolist() == [100] * 10
+
+
+def test_the_critic_says_what_it_thinks_of_seen_and_unseen_images(workplace):
+    judged = Judge(DIGITS, {"critic_gap": CriticGap()}, n=200)
+    seen, unseen = (side.values.flatten(1).mean(1) for side in (judged.train, judged.test))
+    expected = (seen.mean() - unseen.mean()) / unseen.std()
+    assert_close(judged(Copies(judged))["critic_gap"], expected.item(), atol=1e-6, rtol=0)
+    assert judged.control() == {}  # real samples were made against nobody
+    silent = SimpleNamespace(conditional=False, draw=Copies(judged).draw, opinion=lambda samples, labels: None)
+    with pytest.raises(UserError, match="critic_gap needs critic_train"):
+        judged(silent)
+
+
+def test_neighbours_are_the_nearest_of_all_training_images(workplace, monkeypatch):
+    judged = Judge(DIGITS, {"nearest": Nearest()}, n=50)
+    learned = judged.learned.take(torch.arange(len(judged.learned)))
+    order = [7, 4, 31]
+    copies = SimpleNamespace(conditional=False, draw=lambda seeds, labels: learned[[order[seed] for seed in seeds]])
+    shown = judged.neighbours(copies, count=3, k=2)
+    assert shown.shape == (3, 3, 1, 28, 28)
+    assert_close(shown[:, 0], shown[:, 1])
+    apart = (learned[order].flatten(1)[:, None].double() - learned.flatten(1).double()).square().sum(2)
+    second = apart.topk(2, largest=False).indices[:, 1]
+    assert_close(shown[:, 2], learned[second])
 
 
 def test_samples_of_another_shape_are_refused(workplace):

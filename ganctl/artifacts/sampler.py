@@ -23,6 +23,9 @@ class Drawable(Protocol):
     def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
         """(N,C,H,W) in [-1,1], or points (N,2) in true units; in evaluation mode, without gradient."""
 
+    def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor | None:
+        """Logits (N,) of the one discriminator on such samples, or None."""
+
 
 class Sampler:
     """Draws from a trained generator; what artifacts are handed and what `ganctl.load` returns.
@@ -66,6 +69,18 @@ class Sampler:
         """As `draw`, but batch by batch and as it is stored: uint8 (B,H,W,C), or float32 points (B,2)."""
         for batch in self._batches(seeds, labels):
             yield to_uint8(batch) if batch.ndim == 4 else batch.float().numpy()
+
+    def opinion(self, samples: Tensor, labels: Tensor | None = None) -> Tensor | None:
+        """What the run's discriminator says of samples in the data's units: logits (N,), or None if it has no one."""
+        said = []
+        for start in range(0, len(samples), self.batch_size):
+            some = slice(start, start + self.batch_size)
+            label = None if labels is None else labels[some].to(self.device)
+            logits = self.system.opinion(samples[some].to(self.device), label=label)
+            if logits is None:
+                return None
+            said.append(logits.cpu())
+        return torch.cat(said)
 
     def require_classes(self) -> None:
         """Refuse, with a UserError, to choose the class of an unconditional generator's picture."""

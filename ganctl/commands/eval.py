@@ -11,6 +11,7 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from ganctl import checkpoint, config, report
+from ganctl.artifacts.picture import save, tile, to_uint8
 from ganctl.confdir import Config
 from ganctl.data.dataset import Split
 from ganctl.device import Device
@@ -102,6 +103,10 @@ def judged(judge: Judge, control: Values, run: Run, stored: Config, plain: Confi
         "labels": "those of the real samples" if sampler.conditional else None,
         **judge.protocol,
     }
+    if "nearest" in judge.metrics and len(sampler.shape) == 3:
+        beside = judge.neighbours(sampler)
+        save(tile(to_uint8(beside.flatten(0, 1)), columns=beside.shape[1]), run.folder / "neighbours.png")
+        log.info("samples, and right of each the nearest training images: %s", run.folder / "neighbours.png")
     text = json.dumps({"metrics": values, "control": control, "protocol": protocol}, indent=2)
     checkpoint.write_atomically(run.folder / "metrics.json", text.encode())
     return Entry(run.folder.name, stored["seed"], but_for_the_seed(stored), values)

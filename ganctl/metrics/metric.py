@@ -16,6 +16,8 @@ Side = Literal["train", "test"]
 SOURCES = {
     "probabilities": "a classifier of labelled data",
     "asked": "a conditional generator",
+    "critic_train": "a system with one discriminator",
+    "critic_test": "a system with one discriminator",
     "codes": "a stacked data set, as dataset=stacked_digits",
     "centres": "points from a mixture, as dataset=ring",
     "valid": "data held out of training: dataset.holdout=10000",

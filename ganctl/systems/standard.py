@@ -11,7 +11,7 @@ from ganctl.errors import UserError, require_positive
 from ganctl.losses.adversarial import AdversarialLoss
 from ganctl.regularizers.regularizer import Regularizer
 from ganctl.systems.system import Prior, System, draw_latents, draw_prior
-from ganctl.types import Batch, Discriminator, Generator, Phase, Play, Terms
+from ganctl.types import Batch, Critique, Discriminator, Generator, Phase, Play, Terms
 
 
 class Standard(System):
@@ -68,6 +68,12 @@ class Standard(System):
     def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
         samples: Tensor = self.generator(z, label)
         return samples.float() * self.scale
+
+    @torch.no_grad()
+    def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor:
+        judged = self.discriminator(samples / self.scale, label if self.conditional else None)
+        logits: Tensor = Critique(*judged).logits
+        return logits.float().flatten(1).mean(1) if logits.dim() > 1 else logits.float()
 
     def averaged(self) -> Sequence[nn.Module]:
         return [self.generator]

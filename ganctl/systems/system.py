@@ -47,6 +47,10 @@ class System(nn.Module):
         """Samples of z in the data's units: (N,C,H,W) in [-1,1] or (N,2) points. No gradient."""
         raise NotImplementedError
 
+    def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor | None:
+        """Logits (N,) of the one discriminator on samples in the data's units; None where there is no such one."""
+        return None
+
     def averaged(self) -> Sequence[nn.Module]:
         """The modules whose moving average is sampled from."""
         raise NotImplementedError

@@ -281,6 +281,17 @@ def test_samples_are_drawn_with_the_labels_asked_for():
     assert system.generator.label is label
 
 
+def test_the_discriminator_is_asked_in_the_units_of_the_data():
+    system = a_game(scale=2.5)
+    said = system.opinion(torch.tensor([[2.5, 0.0], [0.0, 5.0]]), label=torch.tensor([0, 1]))
+    assert_close(said, torch.tensor([3.0, 8.0]))
+    assert not said.requires_grad
+    assert system.discriminator.seen[-1][1] is None  # an unconditional game shows no labels
+    conditional = a_game(num_classes=3)
+    conditional.opinion(torch.zeros(1, 2), label=torch.tensor([1]))
+    assert conditional.discriminator.seen[-1][1].tolist() == [1]
+
+
 def test_the_prior_has_the_generators_size_and_the_kind_asked_for():
     assert a_game().prior(range(5)).shape == (5, 2)
     uniform = a_game(prior="uniform")
