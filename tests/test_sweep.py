@@ -58,9 +58,18 @@ def test_parallel_launchers(ganctl, tiny, workplace, launcher):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the libraries below the sweeper warn
-def test_a_search(ganctl, tiny, workplace):
+def test_a_search_finds_better_and_survives_trials_that_diverge(ganctl, workplace):
+    """Of a range in which most learning rates end in overflow the search has to find those that learn."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1"]
-    outcome = ganctl("train", "-m", *tiny(*search, "optimizer.lr=interval(1e-4,1e-2)"))
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=10", "hydra.sweeper.n_jobs=1"]
+    search += ["hydra.sweeper.sampler.seed=1", "hydra.sweeper.sampler.n_startup_trials=4"]
+    search += ["optimizer.lr=tag(log,interval(1e-4,1e30))"]
+    game = ["dataset=ring", "model=mlp", "model.generator.widths=[32,32]", "steps=100", "every.log=10"]
+    judged = ["every.eval=100", "metric=[nearest]", "eval.n=200", "best.metric=nearest_test"]
+    outcome = ganctl("train", "-m", *search, *game, *judged)
     assert outcome.status == 0, outcome.err
-    assert len({row["optimizer.lr"] for row in rows(workplace)}) == 3
+    found = rows(workplace)
+    assert len(found) == 10
+    first, later = found[:4], found[4:]
+    assert {row["value"] for row in found if row["status"] == "diverged"} == {"1e+09"}
+    assert min(float(row["value"]) for row in later) < 0.5 * min(float(row["value"]) for row in first)

@@ -67,8 +67,9 @@ def run(cfg: DictConfig) -> float:
             if not config.sweeping():
                 raise
             log.error(str(error))
-            sweep.outcome.update(status="diverged", error=str(error).splitlines()[0])
-            return DIVERGED if trainer.best.mode == "min" else -DIVERGED
+            value = DIVERGED if trainer.best.mode == "min" else -DIVERGED
+            sweep.outcome.update(status="diverged", value=f"{value:g}", error=str(error).splitlines()[0])
+            return value
 
 
 def checked(cfg: DictConfig) -> Config:
