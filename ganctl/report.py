@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,11 @@ from ganctl.monitors import Monitors
 
 console = Console(stderr=True, soft_wrap=True)
 log = logging.getLogger("ganctl")
+
+
+def program() -> str:
+    """The command a person typed: the set-up script names itself."""
+    return os.environ.get("GANCTL_COMMAND", "ganctl")
 
 
 def listen(rank: int = 0) -> None:

@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Column, Table
 
+from ganctl.report import program
+
 outcome: dict[str, Any] = {}
 """What the job under way in this process has reached; the training command fills it in."""
 
@@ -79,4 +81,8 @@ def show_tables() -> None:
         for row in rows:
             if row["error"]:
                 console.print(f"job {row['job']} failed: {row['error']}", markup=False)
+        if any(row["status"] == "done" for row in rows):
+            console.print(
+                f"  judge them side by side  {program()} eval run={path.parent}", soft_wrap=True, highlight=False
+            )
     tables.clear()

@@ -8,9 +8,13 @@ import pytest
 from ganctl import sweep
 
 
+def table(workplace: Path) -> Path:
+    (found,) = workplace.glob("runs/sweeps/*/results.csv")
+    return found
+
+
 def rows(workplace: Path) -> list[dict[str, str]]:
-    (table,) = workplace.glob("runs/sweeps/*/results.csv")
-    with table.open() as file:
+    with table(workplace).open() as file:
         return sorted(csv.DictReader(file), key=lambda row: int(row["job"]))
 
 
@@ -26,6 +30,7 @@ def test_every_job_has_a_row_and_the_table_is_shown(ganctl, tiny, workplace):
     ]
     assert all(Path(row["run"]).is_dir() and float(row["value"]) and row["step"] == "4" for row in found)
     assert "lsgan" in outcome.out
+    assert f"eval run={Path(*table(workplace).parts[-4:-1])}" in outcome.out
     assert "debug" not in outcome.out  # what all jobs share says nothing
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import shlex
 import signal
 import typing
@@ -214,7 +213,7 @@ def farewell(trainer: Trainer, run: Run, ended: int) -> None:
         return
     log.info(f"finished {trainer.steps} steps: {run.folder}")
     log.info(f"  pictures   {run.folder / 'samples' / f'step_{trainer.step:08d}.png'}")
-    log.info(f"  draw more  {program()} sample run={run.folder}")
+    log.info(f"  draw more  {report.program()} sample run={run.folder}")
     log.info(f"  train on   {further(trainer)}")
 
 
@@ -231,18 +230,13 @@ def further(trainer: Trainer) -> str:
     return again(steps=2 * trainer.step)
 
 
-def program() -> str:
-    """The command a person typed: the set-up script names itself."""
-    return os.environ.get("GANCTL_COMMAND", "ganctl")
-
-
 def again(**changes: object) -> str:
     """The command that continues this run, with some values changed."""
     folders = [word for folder in config.own_folders() for word in ("--config-dir", str(folder))]
     kept = [item for item in config.overrides() if item.split("=")[0] not in changes and item != "fresh=true"]
     return " ".join(
         [
-            program(),
+            report.program(),
             "train",
             *map(shlex.quote, [*folders, *kept]),
             *(f"{key}={value}" for key, value in changes.items()),
