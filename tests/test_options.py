@@ -18,6 +18,8 @@ NEEDS = {
     "dataset=ring": ["model=mlp"],
     "dataset=grid": ["model=mlp"],
     "regularizer=gradient_penalty": ["critic_norm=layer"],
+    "experiment=parzen_mnist": ["dataset=digits", "dataset.holdout=500"],
+    "experiment=stacked_mnist": ["dataset=stacked_digits"],
 }
 """What an option does not go without."""
 CHOICES = [f"{group}={option}" for group in GROUPS["train"] for option in options_of(group)]

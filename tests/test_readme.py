@@ -11,7 +11,13 @@ from ganctl.cli import main
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-NEEDS_MORE_THAN_THIS_MACHINE = ("dataset=mnist", "device=cuda", "torchrun")
+NEEDS_MORE_THAN_THIS_MACHINE = (
+    "dataset=mnist",
+    "experiment=parzen_mnist",
+    "experiment=stacked_mnist",
+    "device=cuda",
+    "torchrun",
+)
 
 
 def blocks(language: str) -> list[str]:
