@@ -199,7 +199,7 @@ class Trainer:
         self.require_finite()
         if report is None:
             return
-        facts = {f"logits/{name}": logits.float().mean() for name, logits in self.system.facts.items()}
+        facts = {name: fact.float().mean() for name, fact in self.system.facts.items()}
         tensors = {**self.watch.latest, **facts}
         values = dict(zip(tensors, torch.stack([t.float() for t in tensors.values()]).tolist(), strict=True))
         for player, optimizer in self.optimizers.items():

@@ -18,6 +18,10 @@ Terms = dict[str, Tensor]
 """Named scalars; a phase minimises their sum, and the names are the log keys."""
 
 
+Boundary = Literal["zero", "mean_fake", "none"]
+"""Above what a loss takes a real's logit for real: 0, the mean logit of the fakes, or nothing that its logits tell."""
+
+
 class Critique(NamedTuple):
     """What a discriminator says of a batch. Higher logits mean more real; no sigmoid was applied."""
 

@@ -9,6 +9,8 @@ from ganctl.losses.adversarial import AdversarialLoss
 class Hinge(AdversarialLoss):
     """Lim and Ye 2017; Miyato et al. 2018, eq. 16 and 17. Logits beyond the margin of 1 give D no gradient."""
 
+    boundary = "zero"
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()
 

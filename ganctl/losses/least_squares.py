@@ -13,6 +13,8 @@ class LeastSquares(AdversarialLoss):
 
     def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
         self.a, self.b, self.c = a, b, c
+        if a + b == 0:
+            self.boundary = "zero"  # in general it is (a + b) / 2: their eq. 5 where the densities are equal
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return 0.5 * ((real - self.b).square().mean() + (fake - self.a).square().mean())

@@ -10,6 +10,8 @@ from ganctl.losses.adversarial import AdversarialLoss
 class Minimax(AdversarialLoss):
     """Goodfellow et al. 2014, eq. 1, with D(x) = sigmoid(logit): the generator minimises log(1 - D(G(z)))."""
 
+    boundary = "zero"
+
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(-real).mean() + softplus(fake).mean()
 
@@ -23,6 +25,8 @@ class NonSaturating(AdversarialLoss):
     `real_label` and `fake_label` are the discriminator's targets, 1 and 0 in the paper. Salimans et al. 2016, section
     3.4, smooth the real side alone: 0.9 and 0. The generator's loss is never smoothed.
     """
+
+    boundary = "zero"
 
     def __init__(self, real_label: float = 1.0, fake_label: float = 0.0) -> None:
         if not 0 <= fake_label < real_label <= 1:

@@ -10,6 +10,7 @@ class RelativisticPaired(AdversarialLoss):
     """Jolicoeur-Martineau 2018, RSGAN (section 4.1): real and fake are compared in pairs."""
 
     g_sees_real = True
+    boundary = "mean_fake"
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(fake - real).mean()
@@ -23,6 +24,7 @@ class RelativisticAverage(AdversarialLoss):
     """Jolicoeur-Martineau 2018, RaSGAN (section 4.3): each side is compared with the other's mean."""
 
     g_sees_real = True
+    boundary = "mean_fake"
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(fake.mean() - real).mean() + softplus(fake - real.mean()).mean()

@@ -17,9 +17,10 @@ from ganctl.types import Batch, Critique, Discriminator, Generator, Phase, Play,
 class Standard(System):
     """Goodfellow et al. 2014, Algorithm 1, with any loss, any sum of regularizers and any augmentation.
 
-    n_critic: the discriminator's updates for each of the generator's. adversarial_weight: 0 leaves the regularizers
-    alone (feature matching instead of the adversarial loss). scale: what points were divided by; `draw` multiplies it
-    back.
+    n_critic: the discriminator's updates for each of the generator's. d_weight, g_weight: of the adversarial term of
+    each player; 0 leaves it what the regularizers ask for (g_weight=0: feature matching instead). label_flip: the
+    probability with which a real and a fake change sides in the discriminator's loss. scale: what points were divided
+    by; `draw` multiplies it back.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class Standard(System):
         regularizers: Mapping[str, Regularizer] | None = None,
         augment: Augment | None = None,
         n_critic: int = 1,
-        adversarial_weight: float = 1.0,
+        d_weight: float = 1.0,
+        g_weight: float = 1.0,
+        label_flip: float = 0.0,
         prior: Prior = "normal",
         scale: float = 1.0,
     ) -> None:
@@ -38,15 +41,23 @@ class Standard(System):
         require_positive(n_critic=n_critic)
         if prior not in ("normal", "uniform"):
             raise UserError(f"system.prior={prior} is unknown\n  try: system.prior=normal or system.prior=uniform")
+        if not 0 <= label_flip < 0.5:
+            raise UserError(
+                f"system.label_flip={label_flip}: must lie in [0, 0.5); at 0.5 the labels say nothing\n"
+                "  try: system.label_flip=0.05"
+            )
         self.generator, self.discriminator, self.loss = generator, discriminator, loss
         self.regularizers = nn.ModuleDict(dict(regularizers or {}))
         self.augment = augment
-        self.n_critic, self.adversarial_weight, self.prior_kind, self.scale = n_critic, adversarial_weight, prior, scale
+        self.d_weight, self.g_weight, self.label_flip = d_weight, g_weight, label_flip
+        self.n_critic, self.prior_kind, self.scale = n_critic, prior, scale
         self.conditional = generator.num_classes > 0
         self.step = 0
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
-        self._play: Play | None = None
+        if augment:
+            augment.attach(loss.boundary)
+        self._said: list[tuple[Tensor, Tensor]] = []
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         return {"d": [self.discriminator], "g": [self.generator]}
@@ -82,12 +93,12 @@ class Standard(System):
         return [self.generator] if self._differentiates() else [self.generator, self.discriminator]
 
     def describe(self) -> dict[str, str]:
-        loss = type(self.loss).__name__ if self.adversarial_weight else ""
-        sides = {"d": Regularizer.d_term, "g": Regularizer.g_term}
+        sides = {"d": (self.d_weight, Regularizer.d_term), "g": (self.g_weight, Regularizer.g_term)}
         lines = {}
-        for player, nothing in sides.items():
+        for player, (weight, nothing) in sides.items():
+            loss = [type(self.loss).__name__] if weight else []
             own = [n for n, r in self._regularizers().items() if getattr(type(r), nothing.__name__) is not nothing]
-            lines[player] = " + ".join([*([loss] if loss else []), *own]) or "nothing"
+            lines[player] = " + ".join([*loss, *own]) or "nothing"
         clips = [n for n, r in self._regularizers().items() if type(r).after_d is not Regularizer.after_d]
         lines["d"] += "".join(f", then {name}" for name in clips)
         return lines
@@ -109,20 +120,24 @@ class Standard(System):
         return Play(self.step, phase, self.generator, self.discriminator, real, fake, label, augment=self.augment)
 
     def _d_terms(self, batch: Batch) -> Terms:
-        play = self._play = self._new_play("d", batch)
+        play = self._new_play("d", batch)
         terms: Terms = {}
-        if self.adversarial_weight:
-            loss = self.loss.d_loss(play.on_real.logits, play.on_fake.logits)
-            terms["adversarial"] = weighted(self.adversarial_weight, loss)
-            self.facts = {"real": play.on_real.logits.detach(), "fake": play.on_fake.logits.detach()}
+        if self.d_weight:
+            real, fake = play.on_real.logits, play.on_fake.logits
+            self.facts |= {"logits/real": real.detach(), "logits/fake": fake.detach()}
+            if self.augment:
+                self._said.append((real.detach(), fake.detach()))
+            if self.label_flip:
+                real, fake = swapped(real, fake, self.label_flip)
+            terms["adversarial"] = weighted(self.d_weight, self.loss.d_loss(real, fake))
         return terms | self._penalties(lambda regularizer: regularizer.d_term(play))
 
     def _g_terms(self, batch: Batch) -> Terms:
         play = self._new_play("g", batch)
         terms: Terms = {}
-        if self.adversarial_weight:
+        if self.g_weight:
             real = play.on_real.logits if self.loss.g_sees_real else None
-            terms["adversarial"] = weighted(self.adversarial_weight, self.loss.g_loss(play.on_fake.logits, real))
+            terms["adversarial"] = weighted(self.g_weight, self.loss.g_loss(play.on_fake.logits, real))
         return terms | self._penalties(lambda regularizer: regularizer.g_term(play))
 
     def _penalties(self, term_of: Callable[[Regularizer], Tensor | None]) -> Terms:
@@ -137,9 +152,23 @@ class Standard(System):
     def _after_d(self) -> None:
         for regularizer in self._regularizers().values():
             regularizer.after_d(self.discriminator)
-        if self.augment and self._play:
-            self.augment.observe(self._play.on_real, self._play.on_fake)
-        self._play = None
+        if self.augment and self._said:
+            real, fake = (torch.cat(side) for side in zip(*self._said, strict=True))
+            self.augment.observe(real, fake)
+            self.facts |= {f"augment/{name}": value for name, value in self.augment.facts().items()}
+            self._said.clear()
+
+
+def swapped(real: Tensor, fake: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    """Logits (B,...) of both sides, the two of a pair exchanged with probability `rate`: noisy labels.
+
+    Any loss then takes a flipped real for a fake and its fake for a real. A paired relativistic loss sees the pair
+    turned round; one that compares with the other side's mean has the flipped ones in that mean as well, so that its
+    differences shrink by 1 - 2 rate on top of the noise; a Wasserstein critic's expected loss is multiplied by
+    1 - 2 rate.
+    """
+    flipped = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device) < rate
+    return torch.where(flipped, fake, real), torch.where(flipped, real, fake)
 
 
 def weighted(weight: float, term: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class System(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.facts: dict[str, Tensor] = {}
-        """Detached tensors of the latest step; their means are logged under these names."""
+        """Detached tensors of the latest step; their means are logged under these names, as in `logits/real`."""
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         """The modules each player's optimizer owns: every parameter belongs to exactly one player."""

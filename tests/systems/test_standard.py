@@ -8,13 +8,14 @@ from torch.testing import assert_close
 from ganctl.augment.augment import Augment
 from ganctl.errors import UserError
 from ganctl.losses.hinge import Hinge
-from ganctl.losses.minimax import NonSaturating
-from ganctl.losses.relativistic import RelativisticPaired
+from ganctl.losses.least_squares import LeastSquares
+from ganctl.losses.minimax import Minimax, NonSaturating
+from ganctl.losses.relativistic import RelativisticAverage, RelativisticPaired
 from ganctl.losses.wasserstein import Wasserstein
 from ganctl.regularizers.clip import WeightClip
 from ganctl.regularizers.gradient import R1, R2, GradientPenalty
 from ganctl.regularizers.regularizer import Regularizer
-from ganctl.systems.standard import Standard
+from ganctl.systems.standard import Standard, swapped
 from ganctl.types import Critique, Schedule
 
 
@@ -137,17 +138,16 @@ def test_a_generators_term_is_added_in_its_own_phase():
     assert_close(terms_of(system, "g")["pull"], torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_the_adversarial_term_can_be_weighed_or_left_out(weight):
-    system = a_game(regularizers={"r1": R1(1.0)}, adversarial_weight=weight)
-    found = terms_of(system, "d"), terms_of(system, "g")
-    assert_close(found[0]["r1"], torch.tensor(12.5))
-    if weight:
-        whole = a_game()
-        for player, terms in zip("dg", found, strict=True):
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.5, 2.0), (1.0, 0.0), (0.0, 1.0)])
+def test_the_adversarial_term_of_each_player_can_be_weighed_or_left_out(weights):
+    regularizers = {"r1": R1(1.0), "pull": Pull()}
+    system, whole = a_game(regularizers=regularizers, d_weight=weights[0], g_weight=weights[1]), a_game()
+    for player, weight, own, value in zip("dg", weights, ("r1", "pull"), (12.5, 2.0), strict=True):
+        terms = terms_of(system, player)
+        assert_close(terms[own], torch.tensor(value))
+        assert ("adversarial" in terms) == bool(weight)
+        if weight:
             assert_close(terms["adversarial"], weight * terms_of(whole, player)["adversarial"])
-    else:
-        assert (list(found[0]), list(found[1])) == (["r1"], [])
 
 
 def test_a_lazy_term_is_there_when_due_and_then_counts_as_often_as_it_rested():
@@ -169,11 +169,67 @@ def test_g_has_reals_judged_only_where_its_loss_compares_them(loss, judged):
     assert_close(terms["adversarial"], expected)
 
 
+# -- label flipping ---------------------------------------------------------------------------------------------------
+
+
+def test_flipped_pairs_change_sides_and_no_others():
+    """Of 20,000 pairs three in ten are exchanged; the logits bear their pair's number: each keeps its place."""
+    torch.manual_seed(0)
+    real = torch.arange(20_000.0)
+    fake = real + 0.5
+    a, b = swapped(real, fake, 0.3)
+    flipped = a == fake
+    assert torch.equal(a, real.where(~flipped, fake))
+    assert torch.equal(b, fake.where(~flipped, real))
+    assert_close(flipped.float().mean(), torch.tensor(0.3), atol=0.015, rtol=0.0)
+
+
+def test_a_patch_critic_flips_whole_images():
+    torch.manual_seed(0)
+    a, _ = swapped(torch.zeros(50, 1, 3, 3), torch.ones(50, 1, 3, 3), 0.4)
+    shares = a.mean((1, 2, 3))
+    assert set(shares.tolist()) == {0.0, 1.0}
+
+
+SP = torch.nn.functional.softplus
+
+
+@pytest.mark.parametrize(
+    ("loss", "by_hand"),
+    [
+        # logits r = (2, 1), f = (0, -1); the first pair is flipped, so that D is told r = (0, 1), f = (2, -1)
+        (Wasserstein(), lambda sp: torch.tensor(0.5 - 0.5)),
+        (NonSaturating(), lambda sp: (sp(0) + sp(-1)) / 2 + (sp(2) + sp(-1)) / 2),
+        (Hinge(), lambda sp: torch.tensor((1 + 0) / 2 + (3 + 0) / 2)),
+        (LeastSquares(), lambda sp: torch.tensor(0.5 * ((1 + 0) / 2 + (4 + 1) / 2))),
+        (RelativisticPaired(), lambda sp: (sp(2 - 0) + sp(-1 - 1)) / 2),
+        # the mean of the side called real is 0.5, of the other 0.5: both means hold the flipped pair
+        (RelativisticAverage(), lambda sp: (sp(0.5 - 0) + sp(0.5 - 1)) / 2 + (sp(2 - 0.5) + sp(-1 - 0.5)) / 2),
+    ],
+)
+def test_a_flipped_pair_counts_as_if_swapped(monkeypatch, loss, by_hand):
+    monkeypatch.setattr(torch, "rand", lambda *shape, **more: torch.tensor([0.05, 0.95]))
+    real, fake = swapped(torch.tensor([2.0, 1.0]), torch.tensor([0.0, -1.0]), 0.1)
+    assert_close(loss.d_loss(real, fake), by_hand(lambda x: SP(torch.tensor(float(x)))))
+
+
+def test_flipping_touches_ds_loss_alone():
+    """D's loss differs from the plain one, what is logged and observed does not, nor does G's loss."""
+    plain, noisy = (a_game(NonSaturating(), augment=Diary(), label_flip=rate) for rate in (0.0, 0.49))
+    batch = {"points": BATCH["points"].repeat(30, 1)}
+    truth, told = (terms_of(system, "d", batch=batch)["adversarial"] for system in (plain, noisy))
+    assert (told - truth).abs() > 0.1
+    assert_close(noisy.facts, plain.facts)
+    noisy.phases()[0].after()
+    assert noisy.augment.told[-1][1] == 14.0
+    assert_close(terms_of(noisy, "g", batch=batch), terms_of(plain, "g", batch=batch))
+
+
 def test_the_logits_of_both_sides_are_kept_for_the_log():
     system = a_game()
     terms_of(system, "d")
-    assert_close(system.facts["real"], torch.tensor([3.0, 4.0, 14.0]))
-    assert_close(system.facts["fake"], latents() @ torch.tensor([3.0, 4.0]))
+    assert_close(system.facts["logits/real"], torch.tensor([3.0, 4.0, 14.0]))
+    assert_close(system.facts["logits/fake"], latents() @ torch.tensor([3.0, 4.0]))
     assert not any(fact.requires_grad for fact in system.facts.values())
 
 
@@ -204,14 +260,21 @@ class Diary(Augment):
         super().__init__()
         self.told = []
 
+    def attach(self, boundary):
+        self.boundary = boundary
+
     def begin(self, step):
         self.told.append(("begin", step))
 
     def forward(self, x):
         return 2 * x
 
-    def observe(self, on_real, on_fake):
-        self.told.append(("observe", on_real.logits.mean().item(), on_fake.logits.shape))
+    def observe(self, real, fake):
+        assert not real.requires_grad
+        self.told.append(("observe", real.mean().item(), fake.shape))
+
+    def facts(self):
+        return {"moves": torch.tensor(float(len(self.told)))}
 
 
 def test_the_augmentation_lies_before_the_discriminator_on_both_sides_and_observes_its_moves():
@@ -226,8 +289,40 @@ def test_the_augmentation_lies_before_the_discriminator_on_both_sides_and_observ
     g.terms(BATCH)
     g.after()
     assert len(diary.told) == 2
+    assert system.facts["augment/moves"] == 2
     torch.manual_seed(0)
     assert_close(g.terms(BATCH)["adversarial"], -2 * (latents() @ torch.tensor([3.0, 4.0])).mean())
+
+
+def test_the_augmentation_observes_all_parts_of_a_move_at_once():
+    """The halves' logits are 2 (3, 4) and 2 (14): their mean is 14."""
+    diary = Diary()
+    d, _ = a_game(augment=diary).phases()
+    d.terms({"points": BATCH["points"][:2]})
+    d.terms({"points": BATCH["points"][2:]})
+    d.after()
+    d.terms(BATCH)
+    d.after()
+    assert diary.told == [("observe", 14.0, (3,))] * 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "boundary"),
+    [
+        (NonSaturating(), "zero"),
+        (Minimax(), "zero"),
+        (Hinge(), "zero"),
+        (LeastSquares(-1.0, 1.0, 0.0), "zero"),
+        (RelativisticPaired(), "mean_fake"),
+        (RelativisticAverage(), "mean_fake"),
+        (LeastSquares(), "none"),
+        (Wasserstein(), "none"),
+    ],
+)
+def test_the_augmentation_is_told_above_what_a_logit_means_real(loss, boundary):
+    diary = Diary()
+    a_game(loss, augment=diary)
+    assert diary.boundary == boundary
 
 
 class Guest(Regularizer):
@@ -250,8 +345,9 @@ def test_regularizers_are_attached_once_and_told_of_each_step():
 def test_it_says_what_each_player_minimises():
     system = a_game(regularizers={"r1": R1(), "pull": Pull(), "weight_clip": WeightClip()})
     assert system.describe() == {"d": "Wasserstein + r1, then weight_clip", "g": "Wasserstein + pull"}
-    alone = a_game(regularizers={"pull": Pull()}, adversarial_weight=0.0)
-    assert alone.describe() == {"d": "nothing", "g": "pull"}
+    alone = a_game(regularizers={"pull": Pull()}, g_weight=0.0)
+    assert alone.describe() == {"d": "Wasserstein", "g": "pull"}
+    assert a_game(d_weight=0.0).describe() == {"d": "nothing", "g": "Wasserstein"}
 
 
 def test_a_discriminator_is_compiled_unless_a_term_differentiates_it():
@@ -303,7 +399,13 @@ def test_the_prior_has_the_generators_size_and_the_kind_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [({"n_critic": 0}, "n_critic=0"), ({"prior": "cauchy"}, "prior=cauchy is unknown")]
+    ("settings", "words"),
+    [
+        ({"n_critic": 0}, "n_critic=0"),
+        ({"prior": "cauchy"}, "prior=cauchy is unknown"),
+        ({"label_flip": 0.5}, "label_flip=0.5: must lie in"),
+        ({"label_flip": -0.1}, "label_flip=-0.1: must lie in"),
+    ],
 )
 def test_silly_settings_are_refused_with_a_remedy(settings, words):
     with pytest.raises(UserError, match=words) as caught:
