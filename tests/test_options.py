@@ -22,6 +22,8 @@ NEEDS = {
     "experiment=stacked_mnist": ["dataset=stacked_digits"],
 }
 """What an option does not go without."""
+OF_IMAGES = {"consistency"}
+"""Regularizers that move pixels."""
 CHOICES = [f"{group}={option}" for group in GROUPS["train"] for option in options_of(group)]
 
 
@@ -104,6 +106,34 @@ def test_regularizers_add_up(recipe):
     trainer = recipe(f"regularizer=[{','.join(names)}]", "critic_norm=none").trainer()
     assert set(trainer.system.regularizers) == set(names)
     assert steps_of(trainer)
+
+
+def test_regularizers_add_up_on_points(recipe):
+    names = [name for name in options_of("regularizer") if name not in OF_IMAGES]
+    trainer = recipe(f"regularizer=[{','.join(names)}]", "dataset=ring", "model=mlp").trainer()
+    assert set(trainer.system.regularizers) == set(names)
+    assert steps_of(trainer)
+
+
+@pytest.mark.parametrize("option", ["regularizer=[consistency]", "augment=ada", "augment=diffaugment"])
+def test_what_moves_pixels_is_refused_on_points(recipe, option):
+    with pytest.raises(UserError, match=r"moves the pixels of images, and the data are points\n  try: "):
+        recipe(option, "dataset=ring", "model=mlp").trainer()
+
+
+@pytest.mark.parametrize("augment", [name for name in options_of("augment") if name != "none"])
+def test_every_augmentation_goes_with_every_regularizer(recipe, augment):
+    """With penalties on D's slope, the gradient is taken twice through what is done to the images."""
+    names = ",".join(options_of("regularizer"))
+    trainer = recipe(f"regularizer=[{names}]", "critic_norm=none", f"augment={augment}", "accumulate=2").trainer()
+    if augment == "ada":
+        trainer.system.augment.p.fill_(0.5)
+    assert steps_of(trainer)
+
+
+def test_features_are_matched_instead_of_fooling_d(recipe):
+    moved = steps_of(recipe("regularizer=[feature_matching]", "system.g_weight=0").trainer())
+    assert {name.split(".")[0] for name in moved} == {"generator", "discriminator"}
 
 
 def test_every_artifact_is_drawn_from_a_run(train, ganctl, the_run):

@@ -19,7 +19,14 @@ from ganctl.systems import standard
 STEPS = 3
 RECIPES = [
     *([f"loss={loss}"] for loss in options_of("loss")),
-    ["regularizer=[r1,weight_clip]", "critic_norm=none", "regularizer.r1.every=2", "augment=instance_noise"],
+    [
+        f"regularizer=[{','.join(options_of('regularizer'))}]",
+        "critic_norm=none",
+        "regularizer.r1.every=2",
+        "augment=instance_noise",
+    ],
+    ["augment=ada", "augment.images=100", "augment.interval=1", "augment.p=0.3", "system.label_flip=0.2"],
+    ["augment=diffaugment", "loss=rsgan", "accumulate=2"],
     ["model=mlp", "model.discriminator.dropout=0.3", "accumulate=2", "clip_grad=0.5"],
     ["model=mlp", "dataset=ring", "n_critic=2"],
     ["model.generator.norm=instance", "critic_norm=group", "dataset.flip=true", "model.conditioning=none"],

@@ -20,8 +20,12 @@ GROUPS = ("loss", "optimizer", "schedule", "augment")
 OPTIONS = {group: list(options_of(group)) for group in GROUPS}
 LONGEST = max(map(len, OPTIONS.values()))
 SPREAD = [islice(cycle([f"{group}={name}" for name in OPTIONS[group]]), LONGEST) for group in GROUPS]
-MIXED = list(zip(*SPREAD, strict=True))
-"""As many recipes as the largest group has options, so that every option of each group is in one."""
+MIXED = [
+    (*changes, "augment.target=null", "augment.p=0.5") if "augment=ada" in changes else changes
+    for changes in zip(*SPREAD, strict=True)
+]
+"""As many recipes as the largest group has options, so that every option of each group is in one. ADA with a target is
+not for every loss."""
 
 ALL = f"regularizer=[{','.join(options_of('regularizer'))}]"
 LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2"]
@@ -32,6 +36,8 @@ TRICKS = [
     ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true"],
     ["loss=hinge", "model.generator.norm=spectral", "n_critic=2", "ema=0.5"],
     ["model.discriminator.dropout=0.3", "model.generator.upsample=nearest", "ema=0.0", "system.prior=uniform"],
+    ["augment=ada", "augment.images=200", "augment.interval=3", "accumulate=2", "system.label_flip=0.2"],
+    ["loss=rsgan", "augment=ada", "augment.images=200", "n_critic=2", "regularizer=[r1]", "critic_norm=none"],
     ["device.precision=bf16", "loss=dragan", "schedule=cosine", "schedule.warmup=2"],
     ["dataset=stacked_digits", "batch_size=32", "dataset.holdout=10"],
 ]
