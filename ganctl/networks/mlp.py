@@ -8,17 +8,16 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ganctl.errors import UserError, require_positive
-from ganctl.networks.layers import (
+from ganctl.networks.conditioning import (
     Conditioning,
-    Norm,
-    activation_layer,
-    dropout_layers,
-    has_bias,
+    Head,
+    Labelled,
+    generator_norms,
     label_channels,
-    norm_layers,
-    normalise_spectrally,
-    with_label,
+    label_norms,
+    resolve,
 )
+from ganctl.networks.layers import Norm, activation_layer, dropout_layers, has_bias, normalise_spectrally, with_label
 from ganctl.types import Critique, Discriminator, Generator
 
 
@@ -46,10 +45,11 @@ class MlpGenerator(Generator):
         images = len(shape) > 1
         norm = norm or ("batch" if images else "none")
         self.latent, self.shape = latent, tuple(shape)
-        self.num_classes = label_channels(conditioning, num_classes)
-        sizes = [latent + self.num_classes, *widths]
-        self.layers = nn.Sequential(
-            *dense_blocks(sizes, activation, norm, dropout),
+        kind = resolve(conditioning, num_classes)
+        self.num_classes, self.planes = num_classes if kind != "none" else 0, label_channels(kind, num_classes)
+        sizes = [latent + self.planes, *widths]
+        self.layers = Labelled(
+            *dense_blocks(sizes, activation, norm, dropout, label_norms(kind, num_classes)),
             nn.Linear(sizes[-1], math.prod(shape)),
             activation_layer(output or ("tanh" if images else "linear")),
         )
@@ -57,7 +57,7 @@ class MlpGenerator(Generator):
             normalise_spectrally(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        out: Tensor = self.layers(with_label(z, y, self.num_classes))
+        out: Tensor = self.layers(with_label(z, y, self.planes), y)
         return out.view(-1, *self.shape)
 
 
@@ -77,24 +77,29 @@ class MlpDiscriminator(Discriminator):
         super().__init__()
         norm = norm or "none"
         self.couples_batch = norm == "batch"
-        self.num_classes = label_channels(conditioning, num_classes)
-        sizes = [math.prod(shape) + self.num_classes, *widths]
+        kind = resolve(conditioning, num_classes)
+        self.planes = label_channels(kind, num_classes)
+        sizes = [math.prod(shape) + self.planes, *widths]
         self.blocks = nn.ModuleList(dense_blocks(sizes, activation, norm, dropout))
-        self.head = nn.Linear(sizes[-1], 1)
+        self.head = Head(sizes[-1], num_classes, kind)
         if norm == "spectral":
             normalise_spectrally(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = [with_label(x.flatten(1), y, self.num_classes)]
+        features = [with_label(x.flatten(1), y, self.planes)]
         for block in self.blocks:
             features.append(block(features[-1]))
-        return Critique(self.head(features[-1]).squeeze(1), tuple(features[1:]))
+        logits, classes = self.head(features[-1], y)
+        return Critique(logits, tuple(features[1:]), classes)
 
 
 def dense_blocks(
-    sizes: Sequence[int], activation: str | Sequence[str], norm: Norm, dropout: float
-) -> list[nn.Sequential]:
-    """One block for each step in `sizes`. The first is not normalised: it reads data or noise, which is."""
+    sizes: Sequence[int], activation: str | Sequence[str], norm: Norm, dropout: float, num_classes: int = 0
+) -> list[Labelled]:
+    """One block for each step in `sizes`. The first is not normalised: it reads data or noise, which is.
+
+    `num_classes`: every block, the first one too, has a scale and a shift by label.
+    """
     hidden = len(sizes) - 1
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     if hidden == 0 or min(sizes) < 1:
@@ -107,6 +112,6 @@ def dense_blocks(
     for i, ((before, after), name) in enumerate(zip(pairwise(sizes), names, strict=True)):
         here: Norm = norm if i or norm == "spectral" else "none"
         linear = nn.Linear(before, after, bias=has_bias(here))
-        extras = [*norm_layers(here, after, maps=False), activation_layer(name), *dropout_layers(dropout)]
-        blocks.append(nn.Sequential(linear, *extras))
+        norms = generator_norms(here, after, num_classes, maps=False)
+        blocks.append(Labelled(linear, *norms, activation_layer(name), *dropout_layers(dropout)))
     return blocks

@@ -33,7 +33,7 @@ def test_shapes_and_gradients(shape, norm):
 def test_head_reads_the_last_feature():
     discriminator = MlpDiscriminator([2])
     critique = discriminator(torch.randn(3, 2))
-    assert_close(discriminator.head(critique.features[-1]).squeeze(1), critique.logits)
+    assert_close(discriminator.head(critique.features[-1])[0], critique.logits)
 
 
 def test_reference_sizes():
