@@ -22,6 +22,8 @@ RECIPES = [
     ["regularizer=[r1,weight_clip]", "critic_norm=none", "regularizer.r1.every=2", "augment=instance_noise"],
     ["model=mlp", "model.discriminator.dropout=0.3", "accumulate=2", "clip_grad=0.5"],
     ["model=mlp", "dataset=ring", "n_critic=2"],
+    ["model.conditioning=projection", "system.mismatch=true"],
+    ["model=mlp", "model.conditioning=auxiliary", "regularizer=[auxiliary]"],
     ["model.generator.norm=instance", "critic_norm=group", "dataset.flip=true", "model.conditioning=none"],
 ]
 UNCOUPLED = [

@@ -24,12 +24,13 @@ MIXED = list(zip(*SPREAD, strict=True))
 """As many recipes as the largest group has options, so that every option of each group is in one."""
 
 ALL = f"regularizer=[{','.join(options_of('regularizer'))}]"
-LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2"]
+LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2", "model.conditioning=auxiliary"]
 TRICKS = [
     LAZY,
     ["model=mlp", "dataset=ring", "loss=wgan_gp"],
     ["model=mlp", "model.conditioning=concat", "model.generator.dropout=0.2", "accumulate=4"],
-    ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true"],
+    ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true", "system.mismatch=true"],
+    ["model=mlp", "model.conditioning=projection", "critic_norm=spectral"],
     ["loss=hinge", "model.generator.norm=spectral", "n_critic=2", "ema=0.5"],
     ["model.discriminator.dropout=0.3", "model.generator.upsample=nearest", "ema=0.0", "system.prior=uniform"],
     ["device.precision=bf16", "loss=dragan", "schedule=cosine", "schedule.warmup=2"],

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ganctl.augment.augment import Augment
 from ganctl.errors import UserError, require_positive
 from ganctl.losses.adversarial import AdversarialLoss
-from ganctl.regularizers.regularizer import Regularizer
+from ganctl.regularizers.regularizer import Regularizer, has_class_head
 from ganctl.systems.system import Prior, System, draw_latents, draw_prior
 from ganctl.types import Batch, Discriminator, Generator, Phase, Play, Terms
 
@@ -19,7 +19,7 @@ class Standard(System):
 
     n_critic: the discriminator's updates for each of the generator's. adversarial_weight: 0 leaves the regularizers
     alone (feature matching instead of the adversarial loss). scale: what points were divided by; `draw` multiplies it
-    back.
+    back. mismatch: reals under wrong labels count as half of the fakes (Reed et al. 2016, Algorithm 1, line 7).
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Standard(System):
         adversarial_weight: float = 1.0,
         prior: Prior = "normal",
         scale: float = 1.0,
+        mismatch: bool = False,
     ) -> None:
         super().__init__()
         require_positive(n_critic=n_critic)
@@ -42,10 +43,11 @@ class Standard(System):
         self.regularizers = nn.ModuleDict(dict(regularizers or {}))
         self.augment = augment
         self.n_critic, self.adversarial_weight, self.prior_kind, self.scale = n_critic, adversarial_weight, prior, scale
-        self.conditional = generator.num_classes > 0
+        self.conditional, self.mismatch = generator.num_classes > 0, mismatch
         self.step = 0
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
+        self._require_use_of_labels()
         self._play: Play | None = None
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
@@ -92,6 +94,20 @@ class Standard(System):
     def _regularizers(self) -> dict[str, Regularizer]:
         return dict(self.regularizers.items())  # type: ignore[arg-type]  # ModuleDict forgets what it holds
 
+    def _require_use_of_labels(self) -> None:
+        """Refuse a class head that nothing trains, and wrong labels that the discriminator would not see."""
+        names_classes = has_class_head(self.discriminator)
+        if names_classes and not any(regularizer.reads_classes for regularizer in self._regularizers().values()):
+            raise UserError(
+                "model.conditioning=auxiliary: nothing trains the discriminator's class head\n"
+                f"  try: regularizer=[{','.join([*self.regularizers, 'auxiliary'])}]"
+            )
+        if self.mismatch and (names_classes or self.generator.num_classes < 2):
+            raise UserError(
+                "system.mismatch=true needs a discriminator that judges by the label, of two classes or more\n"
+                "  try: model.conditioning=concat or model.conditioning=projection, on labelled data"
+            )
+
     def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
         real = batch["image"] if "image" in batch else batch["points"]
         label = batch["label"] if self.conditional else None
@@ -107,6 +123,9 @@ class Standard(System):
         terms: Terms = {}
         if self.adversarial_weight:
             loss = self.loss.d_loss(play.on_real.logits, play.on_fake.logits)
+            if play.label is not None and self.mismatch:
+                wrong = play.critic(play.real, wrong_labels(play.label, self.generator.num_classes))
+                loss = 0.5 * (loss + self.loss.d_loss(play.on_real.logits, wrong.logits))
             terms["adversarial"] = weighted(self.adversarial_weight, loss)
             self.facts = {"real": play.on_real.logits.detach(), "fake": play.on_fake.logits.detach()}
         return terms | self._penalties(lambda regularizer: regularizer.d_term(play))
@@ -134,6 +153,11 @@ class Standard(System):
         if self.augment and self._play:
             self.augment.observe(self._play.on_real, self._play.on_fake)
         self._play = None
+
+
+def wrong_labels(label: Tensor, num_classes: int) -> Tensor:
+    """(B,) labels, each drawn from the K - 1 classes that the sample does not have."""
+    return (label + torch.randint_like(label, 1, num_classes)) % num_classes
 
 
 def weighted(weight: float, term: Tensor) -> Tensor:
