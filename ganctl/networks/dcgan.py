@@ -18,6 +18,7 @@ from ganctl.networks.conditioning import (
     resolve,
 )
 from ganctl.networks.layers import Norm, dropout_layers, has_bias, norm_layers, normalise_spectrally, with_label
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
 from ganctl.types import Critique, Discriminator, Generator
 
 Upsample = Literal["transposed", "nearest"]
@@ -75,7 +76,10 @@ class DcganGenerator(Generator):
 
 
 class DcganDiscriminator(Discriminator):
-    """Strided convolutions, the generator's mirror image, and one dense logit; the first layer is not normalised."""
+    """Strided convolutions, the generator's mirror image, and one dense logit; the first layer is not normalised.
+
+    Of several packed images C counts the channels of all. `minibatch`: what is seen of the batch before the logit.
+    """
 
     def __init__(
         self,
@@ -88,13 +92,14 @@ class DcganDiscriminator(Discriminator):
         kernel: int = 4,
         norm: Norm | None = None,
         dropout: float = 0.0,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "batch"
-        widths = channel_widths(shape, width, max_width, depth, kernel)
+        widths = channel_widths(shape, width, max_width, depth, kernel, packed=True)
         kind = resolve(conditioning, num_classes)
         self.planes = label_channels(kind, num_classes)
-        self.couples_batch = norm == "batch"
+        self.couples_batch = norm == "batch" or minibatch != "none"
         self.blocks = nn.ModuleList()
         sides, padding = list(shape[1:]), (kernel - 1) // 2
         for before, after in pairwise([shape[0] + self.planes, *widths]):
@@ -103,14 +108,15 @@ class DcganDiscriminator(Discriminator):
             extras = [*norm_layers(here, after, maps=True), nn.LeakyReLU(0.2), *dropout_layers(dropout)]
             self.blocks.append(nn.Sequential(conv, *extras))
             sides = [(side + 2 * padding - kernel) // 2 + 1 for side in sides]
-        self.head = Head(widths[-1] * math.prod(sides), num_classes, kind)
+        self.minibatch = minibatch_layer(minibatch, widths[-1] * math.prod(sides))
+        self.head = Head(self.minibatch.width, num_classes, kind)
         initialise(self, norm)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
         features = [with_label(x, y, self.planes)]
         for block in self.blocks:
             features.append(block(features[-1]))
-        features[-1] = features[-1].flatten(1)
+        features[-1] = self.minibatch(features[-1].flatten(1))
         logits, classes = self.head(features[-1], y)
         return Critique(logits, tuple(features[1:]), classes)
 
@@ -126,9 +132,15 @@ class Crop(nn.Module):
         return x[..., : self.height, : self.width]
 
 
-def channel_widths(shape: Sequence[int], width: int, max_width: int, depth: int | None, kernel: int) -> list[int]:
-    """Channels from the image inward, one entry a halving; by default the shorter side comes nearest to 4 pixels."""
-    if len(shape) != 3 or not 1 <= shape[0] <= 4 or not all(16 <= side <= 128 for side in shape[1:]):
+def channel_widths(
+    shape: Sequence[int], width: int, max_width: int, depth: int | None, kernel: int, packed: bool = False
+) -> list[int]:
+    """Channels from the image inward, one entry a halving; by default the shorter side comes nearest to 4 pixels.
+
+    `packed`: any number of channels, as several images are judged together.
+    """
+    most = math.inf if packed else 4
+    if len(shape) != 3 or not 1 <= shape[0] <= most or not all(16 <= side <= 128 for side in shape[1:]):
         remedy = "model=mlp" if len(shape) != 3 else "dataset.size=64 for a folder of images, or model=mlp"
         raise UserError(
             f"model=dcgan makes images of 1 to 4 channels and 16 to 128 pixels a side, not {'x'.join(map(str, shape))}"

@@ -18,6 +18,7 @@ from ganctl.networks.conditioning import (
     resolve,
 )
 from ganctl.networks.layers import Norm, activation_layer, dropout_layers, has_bias, normalise_spectrally, with_label
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
 from ganctl.types import Critique, Discriminator, Generator
 
 
@@ -62,7 +63,10 @@ class MlpGenerator(Generator):
 
 
 class MlpDiscriminator(Discriminator):
-    """Flattened input through dense layers to one logit; `norm` None means none."""
+    """Flattened input through dense layers to one logit; `norm` None means none.
+
+    `minibatch`: what is seen of the batch before the logit.
+    """
 
     def __init__(
         self,
@@ -73,15 +77,17 @@ class MlpDiscriminator(Discriminator):
         activation: str | Sequence[str] = "leaky_relu",
         norm: Norm | None = None,
         dropout: float = 0.0,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "none"
-        self.couples_batch = norm == "batch"
+        self.couples_batch = norm == "batch" or minibatch != "none"
         kind = resolve(conditioning, num_classes)
         self.planes = label_channels(kind, num_classes)
         sizes = [math.prod(shape) + self.planes, *widths]
         self.blocks = nn.ModuleList(dense_blocks(sizes, activation, norm, dropout))
-        self.head = Head(sizes[-1], num_classes, kind)
+        self.minibatch = minibatch_layer(minibatch, sizes[-1])
+        self.head = Head(self.minibatch.width, num_classes, kind)
         if norm == "spectral":
             normalise_spectrally(self)
 
@@ -89,6 +95,7 @@ class MlpDiscriminator(Discriminator):
         features = [with_label(x.flatten(1), y, self.planes)]
         for block in self.blocks:
             features.append(block(features[-1]))
+        features[-1] = self.minibatch(features[-1])
         logits, classes = self.head(features[-1], y)
         return Critique(logits, tuple(features[1:]), classes)
 
