@@ -80,7 +80,8 @@ class Head(nn.Module):
     """What a discriminator says of its last features: `forward(phi: (B,F), y: (B,)) -> (logits (B,), classes | None)`.
 
     One dense logit psi(phi). `projection` adds <V_y, phi> (Miyato & Koyama 2018, eq. 3); `auxiliary` judges without
-    looking at y and adds class logits (B,K), on which no softmax acts (Odena et al. 2017, section 4).
+    looking at y and adds class logits (B,K), on which no softmax acts (Odena et al. 2017, section 4). Of a pack y is
+    (B,m), and V_y the sum of its labels' rows: eq. 3 with their one-hots side by side.
     """
 
     def __init__(self, features: int, num_classes: int, conditioning: Conditioning) -> None:
@@ -95,5 +96,6 @@ class Head(nn.Module):
     def forward(self, phi: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         logits = self.dense(phi).squeeze(1)
         if self.projection:
-            logits = logits + (self.projection(require_label(y)) * phi).sum(1)
+            rows = self.projection(require_label(y)).view(len(phi), -1, phi.shape[1])
+            logits = logits + (rows.sum(1) * phi).sum(1)
         return logits, self.classes(phi) if self.classes else None

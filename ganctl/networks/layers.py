@@ -88,9 +88,13 @@ def require_label(y: Tensor | None) -> Tensor:
 
 
 def with_label(x: Tensor, y: Tensor | None, channels: int) -> Tensor:
-    """x (B,C,...) followed by the one-hot label as `channels` constant planes (Mirza & Osindero 2014)."""
+    """x (B,C,...) followed by the one-hot label as `channels` constant planes (Mirza & Osindero 2014).
+
+    y is (B,), or (B,m) for m labels of m different ranges, whose one-hots add up to one row.
+    """
     if channels == 0:
         return x
     y = require_label(y)
-    planes = F.one_hot(y, channels).to(x.dtype).reshape(*y.shape, channels, *[1] * (x.dim() - 2))
+    one_hot = F.one_hot(y, channels).view(len(y), -1, channels).sum(1)
+    planes = one_hot.to(x.dtype).reshape(len(y), channels, *[1] * (x.dim() - 2))
     return cat([x, planes.expand(-1, -1, *x.shape[2:])], dim=1)

@@ -44,6 +44,8 @@ class Standard(System):
         self.augment = augment
         self.n_critic, self.adversarial_weight, self.prior_kind, self.scale = n_critic, adversarial_weight, prior, scale
         self.conditional, self.mismatch = generator.num_classes > 0, mismatch
+        self.pack, self.mixture = getattr(discriminator, "pack", 1), getattr(generator, "mixture", 1)
+        self.choices = int(self.mixture > 1)
         self.step = 0
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
@@ -64,7 +66,7 @@ class Standard(System):
             self.augment.begin(step)
 
     def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
-        return draw_prior(seeds, self.generator.latent, self.prior_kind, truncation)
+        return draw_prior(seeds, self.generator.latent, self.prior_kind, truncation, self.mixture)
 
     @torch.no_grad()
     def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
@@ -111,7 +113,7 @@ class Standard(System):
     def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
         real = batch["image"] if "image" in batch else batch["points"]
         label = batch["label"] if self.conditional else None
-        z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device)
+        z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device, self.mixture)
         with torch.set_grad_enabled(phase == "g"):
             fake = self.generator(z, label).float()
         if phase == "d" and any(regularizer.at_judged for regularizer in self._regularizers().values()):
