@@ -103,6 +103,7 @@ class Trainer:
         self._reals = first[self.dataset.key] * self.dataset.scale
         if self.step == 0:
             self.system.prepare(first)
+            self.ema.copy()
             self._sample(report)
         elif report and DIVERSITY in report.last:  # an event repeats what the latest grid showed
             self.watch.latest[DIVERSITY] = torch.tensor(report.last[DIVERSITY], device=self.device.torch)

@@ -39,6 +39,9 @@ class Generator(nn.Module):
     num_classes: int
     """K, or 0 for a generator that takes no label."""
 
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        """Called once before step 0 with latents and labels, alike on every rank; what is kept goes into buffers."""
+
 
 class Discriminator(nn.Module):
     """`forward(x: (B,C,H,W) or (B,2), y: (B,) | None) -> Critique`; y is (B,m) where x holds m samples in a pack."""
@@ -49,6 +52,9 @@ class Discriminator(nn.Module):
 
     pack: int = 1
     """m, how many neighbours of a batch share one logit; m divides the batch."""
+
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Called once before step 0 with reals and labels, alike on every rank; what is kept goes into buffers."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ TRICKS = [
     ["model=mlp", "model.conditioning=concat", "model.generator.dropout=0.2", "accumulate=4"],
     ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true", "system.mismatch=true"],
     ["model=mlp", "model.conditioning=projection", "critic_norm=spectral"],
+    ["model=mlp", "model.pack=2", "model.mixture=3", "model.discriminator.minibatch=discrimination"],
+    ["model.generator.norm=virtual", "critic_norm=virtual", "model.discriminator.minibatch=stddev"],
     ["loss=hinge", "model.generator.norm=spectral", "n_critic=2", "ema=0.5"],
     ["model.discriminator.dropout=0.3", "model.generator.upsample=nearest", "ema=0.0", "system.prior=uniform"],
     ["device.precision=bf16", "loss=dragan", "schedule=cosine", "schedule.warmup=2"],

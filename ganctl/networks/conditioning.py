@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganctl.errors import UserError
-from ganctl.networks.layers import Norm, norm_layers, require_label
+from ganctl.networks.layers import ReferenceNorm, norm_layers, require_label
 
 Conditioning = Literal["auto", "none", "concat", "projection", "auxiliary"]
 """concat: Mirza & Osindero 2014; projection: Miyato & Koyama 2018; auxiliary: Odena et al. 2017.
@@ -49,7 +49,7 @@ class ClassNorm(nn.Module):
     Under `none` and `spectral`, which act on no features, scale and shift are all there is.
     """
 
-    def __init__(self, norm: Norm, channels: int, num_classes: int, maps: bool = True) -> None:
+    def __init__(self, norm: ReferenceNorm, channels: int, num_classes: int, maps: bool = True) -> None:
         super().__init__()
         self.normalise = nn.Sequential(*norm_layers(norm, channels, maps, affine=False))
         self.scale = nn.Parameter(torch.ones(num_classes, channels))
@@ -71,7 +71,7 @@ class Labelled(nn.Sequential):
         return x
 
 
-def generator_norms(norm: Norm, channels: int, num_classes: int, maps: bool = True) -> list[nn.Module]:
+def generator_norms(norm: ReferenceNorm, channels: int, num_classes: int, maps: bool = True) -> list[nn.Module]:
     """A generator's normalisation: by label if `num_classes` (see `label_norms`), else the plain one."""
     return [ClassNorm(norm, channels, num_classes, maps)] if num_classes else norm_layers(norm, channels, maps)
 

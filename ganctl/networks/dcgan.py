@@ -17,8 +17,16 @@ from ganctl.networks.conditioning import (
     label_norms,
     resolve,
 )
-from ganctl.networks.layers import Norm, dropout_layers, has_bias, norm_layers, normalise_spectrally, with_label
+from ganctl.networks.layers import (
+    ReferenceNorm,
+    dropout_layers,
+    has_bias,
+    norm_layers,
+    normalise_spectrally,
+    with_label,
+)
 from ganctl.networks.minibatch import Minibatch, minibatch_layer
+from ganctl.networks.virtual import Reference
 from ganctl.types import Critique, Discriminator, Generator
 
 Upsample = Literal["transposed", "nearest"]
@@ -46,7 +54,7 @@ class DcganGenerator(Generator):
         stem: int | None = None,
         kernel: int = 4,
         upsample: Upsample = "transposed",
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
     ) -> None:
         super().__init__()
         require_positive(**{"model.latent": latent})
@@ -67,12 +75,17 @@ class DcganGenerator(Generator):
             layers += [*generator_norms(norm, widths[i], looked_up), nn.ReLU()]
             outer, bias = (widths[i - 1], has_bias(norm)) if i else (shape[0], True)
             layers += [*doubling(upsample, widths[i], outer, kernel, bias), Crop(*sizes[i])]
+        self.reference = Reference(norm, latent)
         self.layers = Labelled(*layers, nn.Tanh())
         initialise(self, norm)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        z, y = self.reference(z, y)
         image: Tensor = self.layers(with_label(z, y, self.planes), y)
-        return image
+        return self.reference.rest(image)
+
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(z, y)
 
 
 class DcganDiscriminator(Discriminator):
@@ -90,7 +103,7 @@ class DcganDiscriminator(Discriminator):
         max_width: int = 256,
         depth: int | None = None,
         kernel: int = 4,
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
         dropout: float = 0.0,
         minibatch: Minibatch = "none",
     ) -> None:
@@ -100,10 +113,11 @@ class DcganDiscriminator(Discriminator):
         kind = resolve(conditioning, num_classes)
         self.planes = label_channels(kind, num_classes)
         self.couples_batch = norm == "batch" or minibatch != "none"
+        self.reference = Reference(norm, shape[0] + self.planes, *shape[1:])
         self.blocks = nn.ModuleList()
         sides, padding = list(shape[1:]), (kernel - 1) // 2
         for before, after in pairwise([shape[0] + self.planes, *widths]):
-            here: Norm = norm if self.blocks else "none"
+            here: ReferenceNorm = norm if self.blocks else "none"
             conv = nn.Conv2d(before, after, kernel, stride=2, padding=padding, bias=has_bias(here))
             extras = [*norm_layers(here, after, maps=True), nn.LeakyReLU(0.2), *dropout_layers(dropout)]
             self.blocks.append(nn.Sequential(conv, *extras))
@@ -113,12 +127,16 @@ class DcganDiscriminator(Discriminator):
         initialise(self, norm)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = [with_label(x, y, self.planes)]
+        features = [self.reference(with_label(x, y, self.planes))[0]]
         for block in self.blocks:
             features.append(block(features[-1]))
+        features = [self.reference.rest(feature) for feature in features]
         features[-1] = self.minibatch(features[-1].flatten(1))
         logits, classes = self.head(features[-1], y)
         return Critique(logits, tuple(features[1:]), classes)
+
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(with_label(x, y, self.planes))
 
 
 class Crop(nn.Module):
@@ -168,7 +186,7 @@ def doubling(upsample: Upsample, inner: int, outer: int, kernel: int, bias: bool
     return [nn.ConvTranspose2d(inner, outer, kernel, stride=2, padding=pad, output_padding=extra, bias=bias)]
 
 
-def initialise(network: nn.Module, norm: Norm) -> None:
+def initialise(network: nn.Module, norm: ReferenceNorm) -> None:
     """Section 4 of the paper: weights from N(0, 0.02). Batch-norm scales from N(1, 0.02), as in the authors' code."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):

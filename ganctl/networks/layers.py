@@ -10,8 +10,11 @@ from torch import Tensor, cat, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganctl.errors import UserError, did_you_mean
+from ganctl.networks.virtual import VirtualBatchNorm
 
 Norm = Literal["batch", "layer", "instance", "group", "spectral", "none"]
+ReferenceNorm = Literal["batch", "layer", "instance", "group", "spectral", "none", "virtual"]
+"""`virtual` is for networks that carry a reference batch along (virtual.py)."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -35,12 +38,12 @@ def activation_layer(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def has_bias(norm: Norm) -> bool:
+def has_bias(norm: ReferenceNorm) -> bool:
     """A normalisation brings its own shift; a bias before it would be subtracted again."""
     return norm in ("none", "spectral")
 
 
-def norm_layers(norm: Norm, channels: int, maps: bool, affine: bool = True) -> list[nn.Module]:
+def norm_layers(norm: ReferenceNorm, channels: int, maps: bool, affine: bool = True) -> list[nn.Module]:
     """The normalisation of (B,C,H,W) if `maps`, else of (B,C). Empty for `none` and `spectral`, which acts on weights.
 
     `affine`: with a learned scale and shift. `layer` is over C, H and W with one scale a channel, as in the WGAN-GP
@@ -59,11 +62,13 @@ def norm_layers(norm: Norm, channels: int, maps: bool, affine: bool = True) -> l
             return [nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels, affine=affine)]
         case "instance" if maps:
             return [nn.InstanceNorm2d(channels, affine=affine)]
+        case "virtual":
+            return [VirtualBatchNorm(channels, affine)]
         case "instance":
             raise UserError(
                 "norm=instance averages over the pixels of a map, and this network has no maps\n  try: layer"
             )
-    raise UserError(f"norm '{norm}' is unknown\n  try: batch, layer, instance, group, spectral or none")
+    raise UserError(f"norm '{norm}' is unknown\n  try: batch, layer, instance, group, virtual, spectral or none")
 
 
 def dropout_layers(rate: float) -> list[nn.Module]:

@@ -25,6 +25,10 @@ class Mixture(Generator):
         self.latent, self.num_classes = generators[0].latent, generators[0].num_classes
         self.mixture = len(generators)
 
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        for generator in self.generators:
+            generator.prepare(z[:, :-1], y)  # type: ignore[operator]  # ModuleList forgets what it holds
+
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         latent, index = z[:, :-1], z[:, -1].round().long().clamp(0, self.mixture - 1)
         drawn = torch.stack([generator(latent, y) for generator in self.generators])

@@ -17,8 +17,16 @@ from ganctl.networks.conditioning import (
     label_norms,
     resolve,
 )
-from ganctl.networks.layers import Norm, activation_layer, dropout_layers, has_bias, normalise_spectrally, with_label
+from ganctl.networks.layers import (
+    ReferenceNorm,
+    activation_layer,
+    dropout_layers,
+    has_bias,
+    normalise_spectrally,
+    with_label,
+)
 from ganctl.networks.minibatch import Minibatch, minibatch_layer
+from ganctl.networks.virtual import Reference
 from ganctl.types import Critique, Discriminator, Generator
 
 
@@ -37,7 +45,7 @@ class MlpGenerator(Generator):
         conditioning: Conditioning = "none",
         widths: Sequence[int] = (128, 256, 512, 1024),
         activation: str | Sequence[str] = "leaky_relu",
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
         dropout: float = 0.0,
         output: Literal["tanh", "linear"] | None = None,
     ) -> None:
@@ -49,6 +57,7 @@ class MlpGenerator(Generator):
         kind = resolve(conditioning, num_classes)
         self.num_classes, self.planes = num_classes if kind != "none" else 0, label_channels(kind, num_classes)
         sizes = [latent + self.planes, *widths]
+        self.reference = Reference(norm, latent)
         self.layers = Labelled(
             *dense_blocks(sizes, activation, norm, dropout, label_norms(kind, num_classes)),
             nn.Linear(sizes[-1], math.prod(shape)),
@@ -58,8 +67,12 @@ class MlpGenerator(Generator):
             normalise_spectrally(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        z, y = self.reference(z, y)
         out: Tensor = self.layers(with_label(z, y, self.planes), y)
-        return out.view(-1, *self.shape)
+        return self.reference.rest(out).view(-1, *self.shape)
+
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(z, y)
 
 
 class MlpDiscriminator(Discriminator):
@@ -75,7 +88,7 @@ class MlpDiscriminator(Discriminator):
         conditioning: Conditioning = "none",
         widths: Sequence[int] = (512, 256),
         activation: str | Sequence[str] = "leaky_relu",
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
         dropout: float = 0.0,
         minibatch: Minibatch = "none",
     ) -> None:
@@ -85,6 +98,7 @@ class MlpDiscriminator(Discriminator):
         kind = resolve(conditioning, num_classes)
         self.planes = label_channels(kind, num_classes)
         sizes = [math.prod(shape) + self.planes, *widths]
+        self.reference = Reference(norm, sizes[0])
         self.blocks = nn.ModuleList(dense_blocks(sizes, activation, norm, dropout))
         self.minibatch = minibatch_layer(minibatch, sizes[-1])
         self.head = Head(self.minibatch.width, num_classes, kind)
@@ -92,16 +106,20 @@ class MlpDiscriminator(Discriminator):
             normalise_spectrally(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = [with_label(x.flatten(1), y, self.planes)]
+        features = [self.reference(with_label(x.flatten(1), y, self.planes))[0]]
         for block in self.blocks:
             features.append(block(features[-1]))
+        features = [self.reference.rest(feature) for feature in features]
         features[-1] = self.minibatch(features[-1])
         logits, classes = self.head(features[-1], y)
         return Critique(logits, tuple(features[1:]), classes)
 
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(with_label(x.flatten(1), y, self.planes))
+
 
 def dense_blocks(
-    sizes: Sequence[int], activation: str | Sequence[str], norm: Norm, dropout: float, num_classes: int = 0
+    sizes: Sequence[int], activation: str | Sequence[str], norm: ReferenceNorm, dropout: float, num_classes: int = 0
 ) -> list[Labelled]:
     """One block for each step in `sizes`. The first is not normalised: it reads data or noise, which is.
 
@@ -117,7 +135,7 @@ def dense_blocks(
         )
     blocks = []
     for i, ((before, after), name) in enumerate(zip(pairwise(sizes), names, strict=True)):
-        here: Norm = norm if i or norm == "spectral" else "none"
+        here: ReferenceNorm = norm if i or norm == "spectral" else "none"
         linear = nn.Linear(before, after, bias=has_bias(here))
         norms = generator_norms(here, after, num_classes, maps=False)
         blocks.append(Labelled(linear, *norms, activation_layer(name), *dropout_layers(dropout)))

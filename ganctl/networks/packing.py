@@ -27,6 +27,9 @@ class Pack(Discriminator):
             return critique
         return critique._replace(classes=critique.classes.reshape(len(x), self.num_classes))
 
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.discriminator.prepare(*self._packed(x, y))
+
     def _packed(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B/m, C*m, ...) and (B/m, m)."""
         packs = x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])

@@ -10,6 +10,7 @@ from ganctl.augment.augment import Augment
 from ganctl.errors import UserError, require_positive
 from ganctl.losses.adversarial import AdversarialLoss
 from ganctl.regularizers.regularizer import Regularizer, has_class_head
+from ganctl.seeding import derive
 from ganctl.systems.system import Prior, System, draw_latents, draw_prior
 from ganctl.types import Batch, Discriminator, Generator, Phase, Play, Terms
 
@@ -57,6 +58,13 @@ class Standard(System):
 
     def phases(self) -> Sequence[Phase]:
         return [Phase("d", self._d_terms, repeat=self.n_critic, after=self._after_d), Phase("g", self._g_terms)]
+
+    @torch.no_grad()
+    def prepare(self, batch: Batch) -> None:
+        real, label = self._shown(batch)
+        z = self.prior([derive("reference", i) for i in range(len(real))]).to(real.device)
+        self.generator.prepare(z, label)
+        self.discriminator.prepare(real, label)
 
     def begin(self, step: int) -> None:
         self.step = step
@@ -110,9 +118,13 @@ class Standard(System):
                 "  try: model.conditioning=concat or model.conditioning=projection, on labelled data"
             )
 
-    def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
+    def _shown(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The reals, and their labels where the game is conditional."""
         real = batch["image"] if "image" in batch else batch["points"]
-        label = batch["label"] if self.conditional else None
+        return real, batch["label"] if self.conditional else None
+
+    def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
+        real, label = self._shown(batch)
         z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device, self.mixture)
         with torch.set_grad_enabled(phase == "g"):
             fake = self.generator(z, label).float()
