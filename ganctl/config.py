@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganctl.confdir import Config, conf_dir
-from ganctl.errors import UserError, did_you_mean
+from ganctl.errors import UserError, did_you_mean, require_positive
 from ganctl.schema import conform, is_node
 
 log = logging.getLogger("ganctl")
@@ -236,6 +236,33 @@ def warn_of_lost_companions(config: Config) -> None:
     lost = sorted(companions(choice("loss")) - set(config.get("regularizer") or {}))
     if lost:
         log.warning(f"loss={choice('loss')} is trained without its customary {', '.join(lost)}")
+
+
+def wrap_players(config: Config, pack: int = 1, mixture: int = 1) -> None:
+    """model.pack and model.mixture for whatever model there is: wrap the players' nodes within the system."""
+    pack, mixture = conform("model.pack", pack, int), conform("model.mixture", mixture, int)
+    require_positive(**{"model.pack": pack, "model.mixture": mixture})
+    system = config["system"]
+    if mixture > 1:
+        generators = [dict(_player(system, "generator", "mixture")) for _ in range(mixture)]
+        system["generator"] = {"_target_": "ganctl.networks.mixture.Mixture", "generators": generators}
+    if pack > 1:
+        node = dict(_player(system, "discriminator", "pack"))
+        classes = node.get("num_classes") or 0
+        if "shape" not in node:
+            raise UserError(
+                "model.pack: this discriminator is not told the shape of what it judges\n  try: model.pack=1"
+            )
+        if node["shape"]:  # null until the data have been looked at
+            node |= {"shape": [pack * node["shape"][0], *node["shape"][1:]], "num_classes": pack * classes}
+        target = "ganctl.networks.packing.Pack"
+        system["discriminator"] = {"_target_": target, "discriminator": node, "pack": pack, "num_classes": classes}
+
+
+def _player(system: Config, name: str, key: str) -> Config:
+    if not is_node(system.get(name)):
+        raise UserError(f"model.{key}: system={choice('system')} has no one {name} to wrap\n  try: model.{key}=1")
+    return typing.cast(Config, system[name])
 
 
 def require_labels(config: Config) -> None:

@@ -36,6 +36,11 @@ class EMA:
         """After `step` steps, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.averaged, self.live_averaged, 1 - decay)
+        self.copy()
+
+    @torch.no_grad()
+    def copy(self) -> None:
+        """Take over what is not averaged."""
         if self.copied:
             torch._foreach_copy_(self.copied, self.live_copied)
 

@@ -74,7 +74,7 @@ class Trainer:
         )
         if keep < 0:
             raise UserError(f"keep={keep}: must be at least 0, which keeps only the last checkpoint\n  try: keep=3")
-        _require_divisible(batch_size, distributed.world() * accumulate)
+        _require_divisible(batch_size, distributed.world() * accumulate * system.pack)
         self.system, self.dataset, self.device = system, dataset, device
         self.steps, self.seed, self.schedule, self.max_minutes = steps, seed, schedule, max_minutes
         self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
@@ -103,6 +103,7 @@ class Trainer:
         self._reals = first[self.dataset.key] * self.dataset.scale
         if self.step == 0:
             self.system.prepare(first)
+            self.ema.copy()
             self._sample(report)
         elif report and DIVERSITY in report.last:  # an event repeats what the latest grid showed
             self.watch.latest[DIVERSITY] = torch.tensor(report.last[DIVERSITY], device=self.device.torch)
@@ -278,7 +279,7 @@ class Trainer:
 def _require_divisible(batch_size: int, parts: int) -> None:
     if batch_size % parts:
         raise UserError(
-            f"batch_size={batch_size} does not divide into {parts} equal parts (processes times accumulate)\n"
+            f"batch_size={batch_size} does not divide into {parts} equal parts (processes x accumulate x pack)\n"
             f"  try: batch_size={(batch_size // parts + 1) * parts}"
         )
 

@@ -38,16 +38,27 @@ class Generator(nn.Module):
 
     latent: int
     """Z, the size of the latent vector."""
+    mixture: int = 1
+    """k above 1: z is (B,Z+1), and its last entry is the number, from 0 to k-1, of the generator that draws."""
     num_classes: int
     """K, or 0 for a generator that takes no label."""
 
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        """Called once before step 0 with latents and labels, alike on every rank; what is kept goes into buffers."""
+
 
 class Discriminator(nn.Module):
-    """`forward(x: (B,C,H,W) or (B,2), y: (B,) | None) -> Critique`."""
+    """`forward(x: (B,C,H,W) or (B,2), y: (B,) | None) -> Critique`; y is (B,m) where x holds m samples in a pack."""
 
     couples_batch = True
     """Whether the critique of an image may depend on the others of its batch. Where a network knows that it does not
     (no batch norm, no batch statistics), reals and fakes are judged in one pass."""
+
+    pack: int = 1
+    """m, how many neighbours of a batch share one logit; m divides the batch."""
+
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Called once before step 0 with reals and labels, alike on every rank; what is kept goes into buffers."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +146,13 @@ class Play:
             return None
         label = None if self.label is None else torch.cat([self.label, self.label])
         logits, features, classes = self.critic(torch.cat([self.real, self.fake]), label)
-        half = len(self.real)
         real, fake = (
-            Critique(logits[side], tuple(x[side] for x in features), None if classes is None else classes[side])
-            for side in (slice(half), slice(half, None))
+            Critique(
+                logits.chunk(2)[side],
+                tuple(x.chunk(2)[side] for x in features),
+                None if classes is None else classes.chunk(2)[side],
+            )
+            for side in (0, 1)
         )
         return real, fake
 

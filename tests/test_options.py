@@ -20,10 +20,11 @@ NEEDS = {
     "regularizer=gradient_penalty": ["critic_norm=layer"],
     "experiment=parzen_mnist": ["dataset=digits", "dataset.holdout=500"],
     "experiment=stacked_mnist": ["dataset=stacked_digits"],
+    "regularizer=auxiliary": ["model.conditioning=auxiliary"],
 }
 """What an option does not go without."""
-OF_IMAGES = {"consistency"}
-"""Regularizers that move pixels."""
+OF_IMAGES = {"consistency", "auxiliary"}
+"""Regularizers that move pixels or name classes."""
 CHOICES = [f"{group}={option}" for group in GROUPS["train"] for option in options_of(group)]
 
 
@@ -91,9 +92,15 @@ def test_the_papers_size_is_built_without_memory(checked):
     assert sum(parameter.numel() for parameter in system.generator.parameters()) > 10_000_000
 
 
-def test_conditional_models_take_labels(recipe):
-    for model in ("dcgan", "mlp"):
-        steps_of(recipe(f"model={model}", "model.conditioning=concat").trainer())
+@pytest.mark.parametrize("kind", ["none", "concat", "projection", "auxiliary"])
+@pytest.mark.parametrize("model", [name for name in options_of("model") if f"model={name}" not in ELSEWHERE])
+def test_every_model_takes_labels_in_every_way(recipe, model, kind):
+    changes = ["regularizer=[auxiliary]"] if kind == "auxiliary" else []
+    trainer = recipe(f"model={model}", f"model.conditioning={kind}", *changes).trainer()
+    assert trainer.system.conditional == (kind != "none")
+    moved = steps_of(trainer)
+    learned = {"projection": "head.projection", "auxiliary": "head.classes"}.get(kind, "head.dense")
+    assert any(learned in name for name in moved if name.startswith("discriminator"))
 
 
 @pytest.mark.parametrize("loss", ["nsgan", "wgan_gp", "r3gan"])
@@ -103,7 +110,7 @@ def test_bfloat16(recipe, loss):
 
 def test_regularizers_add_up(recipe):
     names = list(options_of("regularizer"))
-    trainer = recipe(f"regularizer=[{','.join(names)}]", "critic_norm=none").trainer()
+    trainer = recipe(f"regularizer=[{','.join(names)}]", "critic_norm=none", "model.conditioning=auxiliary").trainer()
     assert set(trainer.system.regularizers) == set(names)
     assert steps_of(trainer)
 
@@ -125,7 +132,8 @@ def test_what_moves_pixels_is_refused_on_points(recipe, option):
 def test_every_augmentation_goes_with_every_regularizer(recipe, augment):
     """With penalties on D's slope, the gradient is taken twice through what is done to the images."""
     names = ",".join(options_of("regularizer"))
-    trainer = recipe(f"regularizer=[{names}]", "critic_norm=none", f"augment={augment}", "accumulate=2").trainer()
+    changes = ["critic_norm=none", "model.conditioning=auxiliary", "accumulate=2"]
+    trainer = recipe(f"regularizer=[{names}]", f"augment={augment}", *changes).trainer()
     if augment == "ada":
         trainer.system.augment.p.fill_(0.5)
     assert steps_of(trainer)

@@ -29,11 +29,17 @@ RECIPES = [
     ["augment=diffaugment", "loss=rsgan", "accumulate=2"],
     ["model=mlp", "model.discriminator.dropout=0.3", "accumulate=2", "clip_grad=0.5"],
     ["model=mlp", "dataset=ring", "n_critic=2"],
+    ["model.conditioning=projection", "system.mismatch=true"],
+    ["model=mlp", "model.pack=2", "model.mixture=3", "loss=wgan_gp"],
+    ["model.generator.norm=virtual", "critic_norm=virtual", "model.discriminator.minibatch=stddev"],
+    ["model=mlp", "model.conditioning=auxiliary", "regularizer=[auxiliary]"],
     ["model.generator.norm=instance", "critic_norm=group", "dataset.flip=true", "model.conditioning=none"],
 ]
 UNCOUPLED = [
     *([f"loss={loss}"] for loss in ("minimax", "nsgan", "lsgan", "wgan", "hinge", "rsgan", "r3gan")),
     ["model=mlp", "dataset=ring", "accumulate=2"],
+    ["model=mlp", "dataset=ring", "model.pack=4"],
+    ["model.generator.norm=virtual", "critic_norm=virtual"],
 ]
 """Recipes where no term mixes the samples of a batch, once no network has batch norm. Spectral norm mixes none either,
 but its power iteration makes the last bits of a sum large."""

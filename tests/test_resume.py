@@ -28,12 +28,15 @@ MIXED = [
 not for every loss."""
 
 ALL = f"regularizer=[{','.join(options_of('regularizer'))}]"
-LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2"]
+LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2", "model.conditioning=auxiliary"]
 TRICKS = [
     LAZY,
     ["model=mlp", "dataset=ring", "loss=wgan_gp"],
     ["model=mlp", "model.conditioning=concat", "model.generator.dropout=0.2", "accumulate=4"],
-    ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true"],
+    ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true", "system.mismatch=true"],
+    ["model=mlp", "model.conditioning=projection", "critic_norm=spectral"],
+    ["model=mlp", "model.pack=2", "model.mixture=3", "model.discriminator.minibatch=discrimination"],
+    ["model.generator.norm=virtual", "critic_norm=virtual", "model.discriminator.minibatch=stddev"],
     ["loss=hinge", "model.generator.norm=spectral", "n_critic=2", "ema=0.5"],
     ["model.discriminator.dropout=0.3", "model.generator.upsample=nearest", "ema=0.0", "system.prior=uniform"],
     ["augment=ada", "augment.images=200", "augment.interval=3", "accumulate=2", "system.label_flip=0.2"],

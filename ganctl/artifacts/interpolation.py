@@ -58,7 +58,7 @@ class Interpolation:
     def __call__(self, sampler: Sampler, seeds: list[int], labels: list[int] | None, out: Path) -> list[Path]:
         if len(seeds) < 2:
             raise UserError("an interpolation leads from one seed to another, and there is one\n  try: seeds=0-4")
-        latents = self.path(sampler.latents(seeds))
+        latents = self.path(sampler.latents(seeds), getattr(sampler.system, "choices", 0))
         if labels is not None:
             labels = [labels[0 if self.hold_label else int(i / self.frames + 0.5)] for i in range(len(latents))]
         drawn = np.concatenate(list(sampler.render(latents, labels)))
@@ -66,10 +66,18 @@ class Interpolation:
         gif = save_film(film, out / "interpolation.gif", self.milliseconds)
         return [save(strip, out / "interpolation.png"), gif]
 
-    def path(self, keys: Tensor) -> Tensor:
-        """From (N,Z) the ((N-1) frames + 1, Z) latents on the way; every `frames`-th is a key itself."""
+    def path(self, keys: Tensor, choices: int = 0) -> Tensor:
+        """From (N,Z) the ((N-1) frames + 1, Z) latents on the way; every `frames`-th is a key itself.
+
+        The last `choices` entries are those of the nearer key.
+        """
         steps = [k / self.frames for k in range(self.frames)]
-        way = [self.between(a, b, t) for a, b in pairwise(keys) for t in steps]
+        cut = keys.shape[1] - choices
+        way = [
+            torch.cat([self.between(a[:cut], b[:cut], t), (a if t < 0.5 else b)[cut:]])
+            for a, b in pairwise(keys)
+            for t in steps
+        ]
         return torch.stack([*way, keys[-1]])
 
     def _images(self, drawn: NDArray[Any]) -> tuple[Image.Image, list[Image.Image]]:

@@ -73,10 +73,11 @@ def run(cfg: DictConfig) -> float:
 
 def checked(cfg: DictConfig) -> Config:
     plain = config.plain(cfg)
-    config.require_read(cfg, Trainer.__init__, settings)
+    config.require_read(cfg, Trainer.__init__, settings, config.wrap_players)
     config.check(plain, Trainer.__init__, settings)
     own = ("epochs", "name", "fresh", "init_from", "n_critic", "critic_norm", "eval")
     settings(**{key: plain[key] for key in own})
+    config.wrap_players(plain, **{key: plain["model"][key] for key in ("pack", "mixture")})
     return plain
 
 

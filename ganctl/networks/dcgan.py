@@ -8,16 +8,25 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ganctl.errors import UserError, require_positive
-from ganctl.networks.layers import (
+from ganctl.networks.conditioning import (
     Conditioning,
-    Norm,
+    Head,
+    Labelled,
+    generator_norms,
+    label_channels,
+    label_norms,
+    resolve,
+)
+from ganctl.networks.layers import (
+    ReferenceNorm,
     dropout_layers,
     has_bias,
-    label_channels,
     norm_layers,
     normalise_spectrally,
     with_label,
 )
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
+from ganctl.networks.virtual import Reference
 from ganctl.types import Critique, Discriminator, Generator
 
 Upsample = Literal["transposed", "nearest"]
@@ -45,35 +54,45 @@ class DcganGenerator(Generator):
         stem: int | None = None,
         kernel: int = 4,
         upsample: Upsample = "transposed",
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
     ) -> None:
         super().__init__()
         require_positive(**{"model.latent": latent})
         norm = norm or "batch"
         widths = channel_widths(shape, width, max_width, depth, kernel)
-        self.latent, self.num_classes = latent, label_channels(conditioning, num_classes)
+        kind = resolve(conditioning, num_classes)
+        self.latent, self.num_classes = latent, num_classes if kind != "none" else 0
+        self.planes, looked_up = label_channels(kind, num_classes), label_norms(kind, num_classes)
         sizes = [[math.ceil(side / 2**i) for side in shape[1:]] for i in range(len(widths) + 1)]
         start = (stem or widths[-1], *sizes.pop())
-        project = nn.Linear(latent + self.num_classes, math.prod(start), bias=has_bias(norm))
+        project = nn.Linear(latent + self.planes, math.prod(start), bias=has_bias(norm))
         layers: list[nn.Module] = [project, nn.Unflatten(1, start)]
         if stem:
             odd = kernel - 1 + kernel % 2
             convolution = nn.Conv2d(stem, widths[-1], odd, padding=odd // 2, bias=has_bias(norm))
-            layers += [*norm_layers(norm, stem, maps=True), nn.ReLU(), convolution]
+            layers += [*generator_norms(norm, stem, looked_up), nn.ReLU(), convolution]
         for i in reversed(range(len(widths))):
-            layers += [*norm_layers(norm, widths[i], maps=True), nn.ReLU()]
+            layers += [*generator_norms(norm, widths[i], looked_up), nn.ReLU()]
             outer, bias = (widths[i - 1], has_bias(norm)) if i else (shape[0], True)
             layers += [*doubling(upsample, widths[i], outer, kernel, bias), Crop(*sizes[i])]
-        self.layers = nn.Sequential(*layers, nn.Tanh())
+        self.reference = Reference(norm, latent)
+        self.layers = Labelled(*layers, nn.Tanh())
         initialise(self, norm)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        image: Tensor = self.layers(with_label(z, y, self.num_classes))
-        return image
+        z, y = self.reference(z, y)
+        image: Tensor = self.layers(with_label(z, y, self.planes), y)
+        return self.reference.rest(image)
+
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(z, y)
 
 
 class DcganDiscriminator(Discriminator):
-    """Strided convolutions, the generator's mirror image, and one dense logit; the first layer is not normalised."""
+    """Strided convolutions, the generator's mirror image, and one dense logit; the first layer is not normalised.
+
+    Of several packed images C counts the channels of all. `minibatch`: what is seen of the batch before the logit.
+    """
 
     def __init__(
         self,
@@ -84,31 +103,40 @@ class DcganDiscriminator(Discriminator):
         max_width: int = 256,
         depth: int | None = None,
         kernel: int = 4,
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
         dropout: float = 0.0,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "batch"
-        widths = channel_widths(shape, width, max_width, depth, kernel)
-        self.num_classes = label_channels(conditioning, num_classes)
-        self.couples_batch = norm == "batch"
+        widths = channel_widths(shape, width, max_width, depth, kernel, packed=True)
+        kind = resolve(conditioning, num_classes)
+        self.planes = label_channels(kind, num_classes)
+        self.couples_batch = norm == "batch" or minibatch != "none"
+        self.reference = Reference(norm, shape[0] + self.planes, *shape[1:])
         self.blocks = nn.ModuleList()
         sides, padding = list(shape[1:]), (kernel - 1) // 2
-        for before, after in pairwise([shape[0] + self.num_classes, *widths]):
-            here: Norm = norm if self.blocks else "none"
+        for before, after in pairwise([shape[0] + self.planes, *widths]):
+            here: ReferenceNorm = norm if self.blocks else "none"
             conv = nn.Conv2d(before, after, kernel, stride=2, padding=padding, bias=has_bias(here))
             extras = [*norm_layers(here, after, maps=True), nn.LeakyReLU(0.2), *dropout_layers(dropout)]
             self.blocks.append(nn.Sequential(conv, *extras))
             sides = [(side + 2 * padding - kernel) // 2 + 1 for side in sides]
-        self.head = nn.Linear(widths[-1] * math.prod(sides), 1)
+        self.minibatch = minibatch_layer(minibatch, widths[-1] * math.prod(sides))
+        self.head = Head(self.minibatch.width, num_classes, kind)
         initialise(self, norm)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = [with_label(x, y, self.num_classes)]
+        features = [self.reference(with_label(x, y, self.planes))[0]]
         for block in self.blocks:
             features.append(block(features[-1]))
-        features[-1] = features[-1].flatten(1)
-        return Critique(self.head(features[-1]).squeeze(1), tuple(features[1:]))
+        features = [self.reference.rest(feature) for feature in features]
+        features[-1] = self.minibatch(features[-1].flatten(1))
+        logits, classes = self.head(features[-1], y)
+        return Critique(logits, tuple(features[1:]), classes)
+
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(with_label(x, y, self.planes))
 
 
 class Crop(nn.Module):
@@ -122,9 +150,15 @@ class Crop(nn.Module):
         return x[..., : self.height, : self.width]
 
 
-def channel_widths(shape: Sequence[int], width: int, max_width: int, depth: int | None, kernel: int) -> list[int]:
-    """Channels from the image inward, one entry a halving; by default the shorter side comes nearest to 4 pixels."""
-    if len(shape) != 3 or not 1 <= shape[0] <= 4 or not all(16 <= side <= 128 for side in shape[1:]):
+def channel_widths(
+    shape: Sequence[int], width: int, max_width: int, depth: int | None, kernel: int, packed: bool = False
+) -> list[int]:
+    """Channels from the image inward, one entry a halving; by default the shorter side comes nearest to 4 pixels.
+
+    `packed`: any number of channels, as several images are judged together.
+    """
+    most = math.inf if packed else 4
+    if len(shape) != 3 or not 1 <= shape[0] <= most or not all(16 <= side <= 128 for side in shape[1:]):
         remedy = "model=mlp" if len(shape) != 3 else "dataset.size=64 for a folder of images, or model=mlp"
         raise UserError(
             f"model=dcgan makes images of 1 to 4 channels and 16 to 128 pixels a side, not {'x'.join(map(str, shape))}"
@@ -152,14 +186,14 @@ def doubling(upsample: Upsample, inner: int, outer: int, kernel: int, bias: bool
     return [nn.ConvTranspose2d(inner, outer, kernel, stride=2, padding=pad, output_padding=extra, bias=bias)]
 
 
-def initialise(network: nn.Module, norm: Norm) -> None:
+def initialise(network: nn.Module, norm: ReferenceNorm) -> None:
     """Section 4 of the paper: weights from N(0, 0.02). Batch-norm scales from N(1, 0.02), as in the authors' code."""
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             nn.init.normal_(layer.weight, 0.0, 0.02)
-            if layer.bias is not None:
+            if not isinstance(layer, nn.Embedding) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, 0.02)
     if norm == "spectral":
         normalise_spectrally(network)

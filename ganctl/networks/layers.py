@@ -10,10 +10,11 @@ from torch import Tensor, cat, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganctl.errors import UserError, did_you_mean
+from ganctl.networks.virtual import VirtualBatchNorm
 
 Norm = Literal["batch", "layer", "instance", "group", "spectral", "none"]
-Conditioning = Literal["auto", "none", "concat"]
-"""How a network takes labels; auto is concat where the data have labels, else none."""
+ReferenceNorm = Literal["batch", "layer", "instance", "group", "spectral", "none", "virtual"]
+"""`virtual` is for networks that carry a reference batch along (virtual.py)."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -37,33 +38,37 @@ def activation_layer(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def has_bias(norm: Norm) -> bool:
+def has_bias(norm: ReferenceNorm) -> bool:
     """A normalisation brings its own shift; a bias before it would be subtracted again."""
     return norm in ("none", "spectral")
 
 
-def norm_layers(norm: Norm, channels: int, maps: bool) -> list[nn.Module]:
+def norm_layers(norm: ReferenceNorm, channels: int, maps: bool, affine: bool = True) -> list[nn.Module]:
     """The normalisation of (B,C,H,W) if `maps`, else of (B,C). Empty for `none` and `spectral`, which acts on weights.
 
-    `layer` is over C, H and W with one scale a channel, as in the WGAN-GP code; `group` takes 16 channels a group where
-    they divide (Wu & He 2018, table 3).
+    `affine`: with a learned scale and shift. `layer` is over C, H and W with one scale a channel, as in the WGAN-GP
+    code; `group` takes 16 channels a group where they divide (Wu & He 2018, table 3).
     """
     match norm:
         case "none" | "spectral":
             return []
         case "batch":
-            return [nn.BatchNorm2d(channels) if maps else nn.BatchNorm1d(channels)]
+            return [nn.BatchNorm2d(channels, affine=affine) if maps else nn.BatchNorm1d(channels, affine=affine)]
+        case "layer" if maps:
+            return [nn.GroupNorm(1, channels, affine=affine)]
         case "layer":
-            return [nn.GroupNorm(1, channels) if maps else nn.LayerNorm(channels)]
+            return [nn.LayerNorm(channels, elementwise_affine=affine)]
         case "group":
-            return [nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels)]
+            return [nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels, affine=affine)]
         case "instance" if maps:
-            return [nn.InstanceNorm2d(channels, affine=True)]
+            return [nn.InstanceNorm2d(channels, affine=affine)]
+        case "virtual":
+            return [VirtualBatchNorm(channels, affine)]
         case "instance":
             raise UserError(
                 "norm=instance averages over the pixels of a map, and this network has no maps\n  try: layer"
             )
-    raise UserError(f"norm '{norm}' is unknown\n  try: batch, layer, instance, group, spectral or none")
+    raise UserError(f"norm '{norm}' is unknown\n  try: batch, layer, instance, group, virtual, spectral or none")
 
 
 def dropout_layers(rate: float) -> list[nn.Module]:
@@ -76,29 +81,25 @@ def dropout_layers(rate: float) -> list[nn.Module]:
 def normalise_spectrally(network: nn.Module) -> None:
     """Divide every weight by its largest singular value (Miyato et al. 2018). Call it after initialisation."""
     for layer in list(network.modules()):
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             spectral_norm(layer)
 
 
-def label_channels(conditioning: Conditioning, num_classes: int) -> int:
-    """How many channels of label a network reads beside its input: K under `concat`, else 0."""
-    if conditioning == "none" or (conditioning == "auto" and not num_classes):
-        return 0
-    if conditioning not in ("auto", "concat"):
-        raise UserError(f"model.conditioning={conditioning} is unknown to this model\n  try: auto, none or concat")
-    if num_classes == 0:
-        raise UserError(
-            f"model.conditioning={conditioning}: a conditional model needs a labelled data set\n"
-            "  try: dataset=digits, or model.conditioning=none"
-        )
-    return num_classes
+def require_label(y: Tensor | None) -> Tensor:
+    """The label that a conditional network cannot do without."""
+    if y is None:
+        raise UserError("a conditional model was given no label\n  try: label=0, or a model with conditioning=none")
+    return y
 
 
 def with_label(x: Tensor, y: Tensor | None, channels: int) -> Tensor:
-    """x (B,C,...) followed by the one-hot label as `channels` constant planes (Mirza & Osindero 2014)."""
+    """x (B,C,...) followed by the one-hot label as `channels` constant planes (Mirza & Osindero 2014).
+
+    y is (B,), or (B,m) for m labels of m different ranges, whose one-hots add up to one row.
+    """
     if channels == 0:
         return x
-    if y is None:
-        raise UserError("a conditional model was given no label\n  try: label=0, or a model with conditioning=none")
-    planes = F.one_hot(y, channels).to(x.dtype).reshape(*y.shape, channels, *[1] * (x.dim() - 2))
+    y = require_label(y)
+    one_hot = F.one_hot(y, channels).view(len(y), -1, channels).sum(1)
+    planes = one_hot.to(x.dtype).reshape(len(y), channels, *[1] * (x.dim() - 2))
     return cat([x, planes.expand(-1, -1, *x.shape[2:])], dim=1)

@@ -8,17 +8,25 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ganctl.errors import UserError, require_positive
-from ganctl.networks.layers import (
+from ganctl.networks.conditioning import (
     Conditioning,
-    Norm,
+    Head,
+    Labelled,
+    generator_norms,
+    label_channels,
+    label_norms,
+    resolve,
+)
+from ganctl.networks.layers import (
+    ReferenceNorm,
     activation_layer,
     dropout_layers,
     has_bias,
-    label_channels,
-    norm_layers,
     normalise_spectrally,
     with_label,
 )
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
+from ganctl.networks.virtual import Reference
 from ganctl.types import Critique, Discriminator, Generator
 
 
@@ -37,7 +45,7 @@ class MlpGenerator(Generator):
         conditioning: Conditioning = "none",
         widths: Sequence[int] = (128, 256, 512, 1024),
         activation: str | Sequence[str] = "leaky_relu",
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
         dropout: float = 0.0,
         output: Literal["tanh", "linear"] | None = None,
     ) -> None:
@@ -46,10 +54,12 @@ class MlpGenerator(Generator):
         images = len(shape) > 1
         norm = norm or ("batch" if images else "none")
         self.latent, self.shape = latent, tuple(shape)
-        self.num_classes = label_channels(conditioning, num_classes)
-        sizes = [latent + self.num_classes, *widths]
-        self.layers = nn.Sequential(
-            *dense_blocks(sizes, activation, norm, dropout),
+        kind = resolve(conditioning, num_classes)
+        self.num_classes, self.planes = num_classes if kind != "none" else 0, label_channels(kind, num_classes)
+        sizes = [latent + self.planes, *widths]
+        self.reference = Reference(norm, latent)
+        self.layers = Labelled(
+            *dense_blocks(sizes, activation, norm, dropout, label_norms(kind, num_classes)),
             nn.Linear(sizes[-1], math.prod(shape)),
             activation_layer(output or ("tanh" if images else "linear")),
         )
@@ -57,12 +67,19 @@ class MlpGenerator(Generator):
             normalise_spectrally(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        out: Tensor = self.layers(with_label(z, y, self.num_classes))
-        return out.view(-1, *self.shape)
+        z, y = self.reference(z, y)
+        out: Tensor = self.layers(with_label(z, y, self.planes), y)
+        return self.reference.rest(out).view(-1, *self.shape)
+
+    def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(z, y)
 
 
 class MlpDiscriminator(Discriminator):
-    """Flattened input through dense layers to one logit; `norm` None means none."""
+    """Flattened input through dense layers to one logit; `norm` None means none.
+
+    `minibatch`: what is seen of the batch before the logit.
+    """
 
     def __init__(
         self,
@@ -71,30 +88,43 @@ class MlpDiscriminator(Discriminator):
         conditioning: Conditioning = "none",
         widths: Sequence[int] = (512, 256),
         activation: str | Sequence[str] = "leaky_relu",
-        norm: Norm | None = None,
+        norm: ReferenceNorm | None = None,
         dropout: float = 0.0,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "none"
-        self.couples_batch = norm == "batch"
-        self.num_classes = label_channels(conditioning, num_classes)
-        sizes = [math.prod(shape) + self.num_classes, *widths]
+        self.couples_batch = norm == "batch" or minibatch != "none"
+        kind = resolve(conditioning, num_classes)
+        self.planes = label_channels(kind, num_classes)
+        sizes = [math.prod(shape) + self.planes, *widths]
+        self.reference = Reference(norm, sizes[0])
         self.blocks = nn.ModuleList(dense_blocks(sizes, activation, norm, dropout))
-        self.head = nn.Linear(sizes[-1], 1)
+        self.minibatch = minibatch_layer(minibatch, sizes[-1])
+        self.head = Head(self.minibatch.width, num_classes, kind)
         if norm == "spectral":
             normalise_spectrally(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = [with_label(x.flatten(1), y, self.num_classes)]
+        features = [self.reference(with_label(x.flatten(1), y, self.planes))[0]]
         for block in self.blocks:
             features.append(block(features[-1]))
-        return Critique(self.head(features[-1]).squeeze(1), tuple(features[1:]))
+        features = [self.reference.rest(feature) for feature in features]
+        features[-1] = self.minibatch(features[-1])
+        logits, classes = self.head(features[-1], y)
+        return Critique(logits, tuple(features[1:]), classes)
+
+    def prepare(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.reference.keep(with_label(x.flatten(1), y, self.planes))
 
 
 def dense_blocks(
-    sizes: Sequence[int], activation: str | Sequence[str], norm: Norm, dropout: float
-) -> list[nn.Sequential]:
-    """One block for each step in `sizes`. The first is not normalised: it reads data or noise, which is."""
+    sizes: Sequence[int], activation: str | Sequence[str], norm: ReferenceNorm, dropout: float, num_classes: int = 0
+) -> list[Labelled]:
+    """One block for each step in `sizes`. The first is not normalised: it reads data or noise, which is.
+
+    `num_classes`: every block, the first one too, has a scale and a shift by label.
+    """
     hidden = len(sizes) - 1
     names = [activation] * hidden if isinstance(activation, str) else list(activation)
     if hidden == 0 or min(sizes) < 1:
@@ -105,8 +135,8 @@ def dense_blocks(
         )
     blocks = []
     for i, ((before, after), name) in enumerate(zip(pairwise(sizes), names, strict=True)):
-        here: Norm = norm if i or norm == "spectral" else "none"
+        here: ReferenceNorm = norm if i or norm == "spectral" else "none"
         linear = nn.Linear(before, after, bias=has_bias(here))
-        extras = [*norm_layers(here, after, maps=False), activation_layer(name), *dropout_layers(dropout)]
-        blocks.append(nn.Sequential(linear, *extras))
+        norms = generator_norms(here, after, num_classes, maps=False)
+        blocks.append(Labelled(linear, *norms, activation_layer(name), *dropout_layers(dropout)))
     return blocks

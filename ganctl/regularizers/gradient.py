@@ -29,8 +29,8 @@ def critic_slope(play: Play, x: Tensor) -> Tensor:
 class GradientPenalty(Regularizer):
     """E (||grad D(x)|| - target)^2 at points between real and fake, or around the reals.
 
-    around "mix": Gulrajani et al. 2017, eq. 3, one mixing weight a sample. around "real": DRAGAN, Kodali et al. 2017,
-    section 2.3, with uniform noise of `spread` times the standard deviation of the batch, drawn a pixel.
+    around "mix": Gulrajani et al. 2017, eq. 3, one mixing weight a sample, or a pack. around "real": DRAGAN, Kodali et
+    al. 2017, section 2.3, with uniform noise of `spread` times the standard deviation of the batch, drawn a pixel.
     one_sided: only slopes above the target cost (Petzka et al. 2018, eq. 8).
     """
 
@@ -61,8 +61,9 @@ class GradientPenalty(Regularizer):
         """Where the slope is measured, shaped as the reals."""
         if self.around == "real":
             return play.real + self.spread * play.real.std() * torch.rand_like(play.real)
-        mix = torch.rand(len(play.real), *[1] * (play.real.dim() - 1), device=play.real.device)
-        return torch.lerp(play.fake, play.real, mix)
+        pack = getattr(play.discriminator, "pack", 1)
+        mix = torch.rand(len(play.real) // pack, *[1] * (play.real.dim() - 1), device=play.real.device)
+        return torch.lerp(play.fake, play.real, mix.repeat_interleave(pack, dim=0))
 
     def d_term(self, play: Play) -> Tensor:
         # 1e-12 inside the root: its gradient at a slope of exactly 0 would be infinite.

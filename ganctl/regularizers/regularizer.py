@@ -20,6 +20,9 @@ class Regularizer(nn.Module):
     at_judged = False
     """Whether that is at the very samples that the critic judges, so that they must carry a gradient."""
 
+    reads_classes = False
+    """Whether a term is of the discriminator's class logits: a class head without one would never be trained."""
+
     def __init__(self, weight: float | Schedule = 1.0, every: int = 1) -> None:
         super().__init__()
         if every < 1:
@@ -48,6 +51,11 @@ class Regularizer(nn.Module):
 
 def has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(m, _BatchNorm) for m in module.modules())
+
+
+def has_class_head(discriminator: nn.Module) -> bool:
+    """Whether the discriminator's critique holds class logits: it, or a part of it, says `names_classes = True`."""
+    return any(getattr(module, "names_classes", False) for module in discriminator.modules())
 
 
 def doubt_batch_norm(discriminator: nn.Module, what: str) -> None:

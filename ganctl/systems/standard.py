@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ganctl.augment.augment import Augment
 from ganctl.errors import UserError, require_positive
 from ganctl.losses.adversarial import AdversarialLoss
-from ganctl.regularizers.regularizer import Regularizer
+from ganctl.regularizers.regularizer import Regularizer, has_class_head
+from ganctl.seeding import derive
 from ganctl.systems.system import Prior, System, draw_latents, draw_prior
 from ganctl.types import Batch, Critique, Discriminator, Generator, Phase, Play, Terms
 
@@ -19,8 +20,9 @@ class Standard(System):
 
     n_critic: the discriminator's updates for each of the generator's. d_weight, g_weight: of the adversarial term of
     each player; 0 leaves it what the regularizers ask for (g_weight=0: feature matching instead). label_flip: the
-    probability with which a real and a fake change sides in the discriminator's loss. scale: what points were divided
-    by; `draw` multiplies it back.
+    probability with which a real and a fake change sides in the discriminator's loss. mismatch: reals under wrong
+    labels count as half of the fakes (Reed et al. 2016, Algorithm 1, line 7). scale: what points were divided by;
+    `draw` multiplies it back.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Standard(System):
         label_flip: float = 0.0,
         prior: Prior = "normal",
         scale: float = 1.0,
+        mismatch: bool = False,
     ) -> None:
         super().__init__()
         require_positive(n_critic=n_critic)
@@ -51,10 +54,13 @@ class Standard(System):
         self.augment = augment
         self.d_weight, self.g_weight, self.label_flip = d_weight, g_weight, label_flip
         self.n_critic, self.prior_kind, self.scale = n_critic, prior, scale
-        self.conditional = generator.num_classes > 0
+        self.conditional, self.mismatch = generator.num_classes > 0, mismatch
+        self.pack, self.mixture = getattr(discriminator, "pack", 1), getattr(generator, "mixture", 1)
+        self.choices = int(self.mixture > 1)
         self.step = 0
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
+        self._require_use_of_labels()
         if augment:
             augment.attach(loss.boundary)
         self._said: list[tuple[Tensor, Tensor]] = []
@@ -65,6 +71,13 @@ class Standard(System):
     def phases(self) -> Sequence[Phase]:
         return [Phase("d", self._d_terms, repeat=self.n_critic, after=self._after_d), Phase("g", self._g_terms)]
 
+    @torch.no_grad()
+    def prepare(self, batch: Batch) -> None:
+        real, label = self._shown(batch)
+        z = self.prior([derive("reference", i) for i in range(len(real))]).to(real.device)
+        self.generator.prepare(z, label)
+        self.discriminator.prepare(real, label)
+
     def begin(self, step: int) -> None:
         self.step = step
         for regularizer in self._regularizers().values():
@@ -73,7 +86,7 @@ class Standard(System):
             self.augment.begin(step)
 
     def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
-        return draw_prior(seeds, self.generator.latent, self.prior_kind, truncation)
+        return draw_prior(seeds, self.generator.latent, self.prior_kind, truncation, self.mixture)
 
     @torch.no_grad()
     def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
@@ -82,8 +95,9 @@ class Standard(System):
 
     @torch.no_grad()
     def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor:
-        judged = self.discriminator(samples / self.scale, label if self.conditional else None)
-        logits: Tensor = Critique(*judged).logits
+        whole = len(samples) // self.pack * self.pack
+        label = label[:whole] if self.conditional and label is not None else None
+        logits: Tensor = Critique(*self.discriminator(samples[:whole] / self.scale, label)).logits
         return logits.float().flatten(1).mean(1) if logits.dim() > 1 else logits.float()
 
     def averaged(self) -> Sequence[nn.Module]:
@@ -109,10 +123,28 @@ class Standard(System):
     def _regularizers(self) -> dict[str, Regularizer]:
         return dict(self.regularizers.items())  # type: ignore[arg-type]  # ModuleDict forgets what it holds
 
-    def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
+    def _require_use_of_labels(self) -> None:
+        """Refuse a class head that nothing trains, and wrong labels that the discriminator would not see."""
+        names_classes = has_class_head(self.discriminator)
+        if names_classes and not any(regularizer.reads_classes for regularizer in self._regularizers().values()):
+            raise UserError(
+                "model.conditioning=auxiliary: nothing trains the discriminator's class head\n"
+                f"  try: regularizer=[{','.join([*self.regularizers, 'auxiliary'])}]"
+            )
+        if self.mismatch and (names_classes or self.generator.num_classes < 2):
+            raise UserError(
+                "system.mismatch=true needs a discriminator that judges by the label, of two classes or more\n"
+                "  try: model.conditioning=concat or model.conditioning=projection, on labelled data"
+            )
+
+    def _shown(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The reals, and their labels where the game is conditional."""
         real = batch["image"] if "image" in batch else batch["points"]
-        label = batch["label"] if self.conditional else None
-        z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device)
+        return real, batch["label"] if self.conditional else None
+
+    def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
+        real, label = self._shown(batch)
+        z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device, self.mixture)
         with torch.set_grad_enabled(phase == "g"):
             fake = self.generator(z, label).float()
         if phase == "d" and any(regularizer.at_judged for regularizer in self._regularizers().values()):
@@ -129,7 +161,11 @@ class Standard(System):
                 self._said.append((real.detach(), fake.detach()))
             if self.label_flip:
                 real, fake = swapped(real, fake, self.label_flip)
-            terms["adversarial"] = weighted(self.d_weight, self.loss.d_loss(real, fake))
+            loss = self.loss.d_loss(real, fake)
+            if play.label is not None and self.mismatch:
+                wrong = play.critic(play.real, wrong_labels(play.label, self.generator.num_classes))
+                loss = 0.5 * (loss + self.loss.d_loss(play.on_real.logits, wrong.logits))
+            terms["adversarial"] = weighted(self.d_weight, loss)
         return terms | self._penalties(lambda regularizer: regularizer.d_term(play))
 
     def _g_terms(self, batch: Batch) -> Terms:
@@ -169,6 +205,11 @@ def swapped(real: Tensor, fake: Tensor, rate: float) -> tuple[Tensor, Tensor]:
     """
     flipped = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device) < rate
     return torch.where(flipped, fake, real), torch.where(flipped, real, fake)
+
+
+def wrong_labels(label: Tensor, num_classes: int) -> Tensor:
+    """(B,) labels, each drawn from the K - 1 classes that the sample does not have."""
+    return (label + torch.randint_like(label, 1, num_classes)) % num_classes
 
 
 def weighted(weight: float, term: Tensor) -> Tensor:

@@ -20,6 +20,12 @@ class System(nn.Module):
     conditional = False
     """Whether `draw` takes labels."""
 
+    choices = 0
+    """How many entries at the end of z are choices (a mixture's number): nothing lies between one and the next."""
+
+    pack = 1
+    """A number that divides every batch: so many samples are judged together."""
+
     def __init__(self) -> None:
         super().__init__()
         self.facts: dict[str, Tensor] = {}
@@ -64,8 +70,10 @@ class System(nn.Module):
         raise NotImplementedError
 
 
-def draw_prior(seeds: Sequence[int], latent: int, prior: Prior = "normal", truncation: float | None = None) -> Tensor:
-    """(N,Z) latents, N(0,1) or U(-1,1), row i from seed i alone.
+def draw_prior(
+    seeds: Sequence[int], latent: int, prior: Prior = "normal", truncation: float | None = None, mixture: int = 1
+) -> Tensor:
+    """(N,Z) latents, N(0,1) or U(-1,1), row i from seed i alone; of a mixture (N,Z+1), the last one of k numbers.
 
     Truncation psi (Brock et al. 2019, section 3.1) keeps |z| <= psi: the distribution that resampling gives, drawn by
     inverting the normal's distribution function.
@@ -86,11 +94,15 @@ def draw_prior(seeds: Sequence[int], latent: int, prior: Prior = "normal", trunc
             rows.append(torch.rand(latent, generator=source) * 2 - 1)
         else:
             rows.append(torch.randn(latent, generator=source))
+        if mixture > 1:
+            rows[-1] = torch.cat([rows[-1], torch.randint(mixture, (1,), generator=source)])
     return torch.stack(rows)
 
 
-def draw_latents(count: int, latent: int, prior: Prior, device: torch.device) -> Tensor:
-    """(count, Z) latents for training, from the device's default generator."""
+def draw_latents(count: int, latent: int, prior: Prior, device: torch.device, mixture: int = 1) -> Tensor:
+    """(count, Z) latents for training, from the device's default generator; of a mixture (count, Z+1)."""
     if prior == "uniform":
-        return torch.rand(count, latent, device=device) * 2 - 1
-    return torch.randn(count, latent, device=device)
+        z = torch.rand(count, latent, device=device) * 2 - 1
+    else:
+        z = torch.randn(count, latent, device=device)
+    return z if mixture == 1 else torch.cat([z, torch.randint(mixture, (count, 1), device=device)], dim=1)

@@ -96,6 +96,13 @@ def test_the_path_passes_through_every_seed():
     assert_close(way[::4], keys)
 
 
+def test_a_choice_is_that_of_the_nearer_seed():
+    keys = torch.tensor([[1.0, 0.0, 4.0], [0.0, 1.0, 2.0]])
+    way = Interpolation(frames=4).path(keys, choices=1)
+    assert way[:, 2].tolist() == [4.0, 4.0, 2.0, 2.0, 2.0]
+    assert_close(way[:, :2].norm(dim=1), torch.ones(5))  # the arc knows nothing of it
+
+
 def test_interpolation_writes_a_strip_and_a_film(a_sampler, frames_of, tmp_path):
     paths = Interpolation(mode="linear", frames=4)(a_sampler(), [0, 40, 200], None, tmp_path)
     assert [path.name for path in paths] == ["interpolation.png", "interpolation.gif"]

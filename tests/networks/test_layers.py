@@ -6,7 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
-from ganctl.networks.layers import activation_layer, label_channels, norm_layers, normalise_spectrally, with_label
+from ganctl.networks.layers import activation_layer, norm_layers, normalise_spectrally, with_label
 
 
 def test_label_becomes_constant_planes_after_the_channels():
@@ -23,14 +23,12 @@ def test_label_beside_a_vector_is_its_one_hot():
 
 def test_no_conditioning_leaves_input_alone():
     x = torch.randn(2, 3)
-    assert with_label(x, torch.tensor([0, 1]), label_channels("none", 10)) is x
+    assert with_label(x, torch.tensor([0, 1]), 0) is x
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: label_channels("concat", 0), "labelled data set"),
-        (lambda: label_channels("sideways", 10), "auto, none or concat"),
         (lambda: with_label(torch.zeros(2, 3), None, 10), "no label"),
         (lambda: activation_layer("leeky_relu"), "did you mean 'leaky_relu'"),
         (lambda: norm_layers("batsch", 8, maps=True), "norm 'batsch'"),
@@ -64,9 +62,3 @@ def test_spectral_norm_bounds_every_weight_layer():
     for layer, out in ((network[0], 0), (network[1], 1), (network[3], 0)):
         rows = layer.weight.movedim(out, 0).flatten(1)
         assert_close(torch.linalg.matrix_norm(rows, 2), torch.tensor(1.0), atol=1e-3, rtol=0.0)
-
-
-def test_auto_takes_the_labels_there_are():
-    assert label_channels("auto", 10) == 10
-    assert label_channels("auto", 0) == 0
-    assert label_channels("none", 10) == 0

@@ -33,7 +33,7 @@ def test_shapes_and_gradients(shape, norm):
 def test_head_reads_the_last_feature():
     discriminator = MlpDiscriminator([2])
     critique = discriminator(torch.randn(3, 2))
-    assert_close(discriminator.head(critique.features[-1]).squeeze(1), critique.logits)
+    assert_close(discriminator.head(critique.features[-1])[0], critique.logits)
 
 
 def test_reference_sizes():
@@ -45,7 +45,7 @@ def test_reference_sizes():
 
 def test_tutorial_players():
     generator = MlpGenerator([1, 28, 28], latent=128, widths=[256, 512], activation=["tanh", "relu"], norm="none")
-    kinds = [type(m) for m in generator.modules() if not list(m.children())]
+    kinds = [type(m) for m in generator.layers.modules() if not list(m.children())]
     assert kinds == [nn.Linear, nn.Tanh, nn.Linear, nn.ReLU, nn.Linear, nn.Tanh]
     assert parameters(generator) == 128 * 256 + 256 + 256 * 512 + 512 + 512 * 784 + 784
     discriminator = MlpDiscriminator([1, 28, 28], widths=[512, 256, 128], activation="tanh")
