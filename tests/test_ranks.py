@@ -22,6 +22,7 @@ RECIPES = [
     [
         f"regularizer=[{','.join(options_of('regularizer'))}]",
         "critic_norm=none",
+        "model.conditioning=auxiliary",
         "regularizer.r1.every=2",
         "augment=instance_noise",
     ],
