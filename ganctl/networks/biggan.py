@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ganctl.errors import UserError, require_positive
 from ganctl.networks.conditioning import Conditioning, Head, label_channels, label_norms, resolve
 from ganctl.networks.layers import Norm, norm_layers, normalise_spectrally, require_label, with_label
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
 from ganctl.networks.residual import DownPath, UpPath, ladder, require_drawable
 from ganctl.types import Critique, Discriminator, Generator
 
@@ -58,7 +59,7 @@ class BigganGenerator(Generator):
             normalise_spectrally(self.path)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        first, *rest = z.split(self.chunk, 1)
+        first, *rest = torch.split(z, self.chunk, 1)
         if self.shared:
             embedding = self.shared(require_label(y))
             rest = [torch.cat([embedding, chunk], 1) for chunk in rest]
@@ -84,22 +85,26 @@ class BigganDiscriminator(Discriminator):
         flat: int = 1,
         attention: int | None = 1,
         norm: Norm | None = None,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "spectral"
         _, widths = ladder("biggan", shape, width, max_width, depth)
         kind = resolve(conditioning, num_classes, "projection")
-        self.planes, self.couples_batch = label_channels(kind, num_classes), norm == "batch"
+        self.planes = label_channels(kind, num_classes)
+        self.couples_batch = norm == "batch" or minibatch != "none"
         self.path = DownPath(shape[0] + self.planes, widths, flat, True, norm, attention)
-        self.head = Head(self.path.features, num_classes, kind)
+        self.minibatch = minibatch_layer(minibatch, self.path.features)
+        self.head = Head(self.minibatch.width, num_classes, kind)
         orthogonalise(self)
         if norm == "spectral":
             normalise_spectrally(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = self.path(with_label(x, y, self.planes))
-        logits, classes = self.head(features[-1], y)
-        return Critique(logits, features, classes)
+        *maps, phi = self.path(with_label(x, y, self.planes))
+        phi = self.minibatch(phi)
+        logits, classes = self.head(phi, y)
+        return Critique(logits, (*maps, phi), classes)
 
 
 class ConditionedNorm(nn.Module):

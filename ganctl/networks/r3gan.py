@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganctl.errors import UserError, require_positive
 from ganctl.networks.conditioning import Conditioning, Head, label_channels, label_norms, resolve
 from ganctl.networks.layers import Norm, require_label, with_label
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
 from ganctl.networks.residual import Layer, Size, ladder, require_drawable
 from ganctl.types import Critique, Discriminator, Generator
 
@@ -79,13 +80,14 @@ class R3ganDiscriminator(Discriminator):
         expansion: int = 2,
         group: int = 16,
         norm: Norm | None = None,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         if norm not in (None, "none"):
             raise UserError(f"critic_norm={norm}: model=r3gan works without normalisation\n  try: critic_norm=none")
         sizes, widths = ladder("r3gan", shape, width, max_width, depth)
         kind = resolve(conditioning, num_classes, "projection")
-        self.planes, self.couples_batch = label_channels(kind, num_classes), False
+        self.planes, self.couples_batch = label_channels(kind, num_classes), minibatch != "none"
         self.stages = nn.ModuleList()
         before = mixing(shape[0] + self.planes, widths[0], always=True)
         for level, channels in enumerate(widths):
@@ -93,16 +95,17 @@ class R3ganDiscriminator(Discriminator):
             if level < len(sizes) - 1:
                 before = [Halving(), *mixing(channels, widths[level + 1])]
         self.basis = scaled(nn.Conv2d(widths[-1], widths[-1], sizes[-1], groups=widths[-1], bias=False))
-        self.head = Head(widths[-1], num_classes, kind)
+        self.minibatch = minibatch_layer(minibatch, widths[-1])
+        self.head = Head(self.minibatch.width, num_classes, kind)
         scaled(self.head.dense)
         if self.head.projection:
-            nn.init.normal_(self.head.projection.weight, 0.0, 1 / math.sqrt(widths[-1]))
+            nn.init.normal_(self.head.projection.weight, 0.0, 1 / math.sqrt(self.minibatch.width))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
         features = [with_label(x, y, self.planes)]
         for stage in self.stages:
             features.append(stage(features[-1]))
-        features.append(self.basis(features[-1]).flatten(1))
+        features.append(self.minibatch(self.basis(features[-1]).flatten(1)))
         logits, classes = self.head(features[-1], y)
         return Critique(logits, tuple(features[1:]), classes)
 
@@ -110,8 +113,8 @@ class R3ganDiscriminator(Discriminator):
 class Bottleneck(nn.Module):
     """x + 1x1 convolution of leaky ReLU of grouped 3x3 of leaky ReLU of 1x1, (B,C,H,W) -> (B,C,H,W).
 
-    Fix-up initialisation (Zhang, Dauphin & Ma 2019, section 3): the last convolution is zero, the two before it are scaled by
-    `count`^(-1/4), count being the number of blocks in the network.
+    Fix-up initialisation (Zhang, Dauphin & Ma 2019, section 3): the last convolution is zero, the two before it are
+    scaled by `count`^(-1/4), count being the number of blocks in the network.
     """
 
     def __init__(self, channels: int, expansion: int, group: int, count: int) -> None:

@@ -73,8 +73,9 @@ class UpBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         h = self.widen(self._double(F.relu(self.norms[0](x, condition))))
         h = self.refine(F.relu(self.norms[1](h, condition)))
-        short = self._double(self.shortcut(x))  # a 1x1 convolution gives the same before the doubling, at a quarter
-        return h + short
+        short = self.shortcut(x)  # a 1x1 convolution gives the same before the doubling, at a quarter of the cost
+        out: Tensor = h + self._double(short)
+        return out
 
     def _double(self, x: Tensor) -> Tensor:
         height, width = self.size
@@ -108,7 +109,8 @@ class DownBlock(nn.Module):
         h = self.branch(x)
         if self.halve:
             h, x = _halved(h), _halved(x)
-        return h + (self.shortcut(x) if self.shortcut else x)
+        out: Tensor = h + (self.shortcut(x) if self.shortcut else x)
+        return out
 
 
 def _halved(x: Tensor) -> Tensor:
@@ -138,7 +140,8 @@ class Attention(nn.Module):
         key, value = (F.max_pool2d(layer(x), 2, ceil_mode=True).flatten(2) for layer in (self.key, self.value))
         weights = (query.transpose(1, 2) @ key).softmax(dim=2)  # (B,N,M): a row a position that asks
         found = (value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
-        return x + self.gate * self.out(found)
+        out: Tensor = x + self.gate * self.out(found)
+        return out
 
 
 class UpPath(nn.Module):

@@ -16,6 +16,7 @@ from ganctl.networks.conditioning import (
     resolve,
 )
 from ganctl.networks.layers import Norm, normalise_spectrally, with_label
+from ganctl.networks.minibatch import Minibatch, minibatch_layer
 from ganctl.networks.residual import DownPath, UpPath, ladder, require_drawable, xavier
 from ganctl.types import Critique, Discriminator, Generator
 
@@ -84,18 +85,22 @@ class SaganDiscriminator(Discriminator):
         flat: int = 1,
         attention: int | None = 2,
         norm: Norm | None = None,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "spectral"
         _, widths = ladder("sagan", shape, width, max_width, depth)
         kind = resolve(conditioning, num_classes, "projection")
-        self.planes, self.couples_batch = label_channels(kind, num_classes), norm == "batch"
+        self.planes = label_channels(kind, num_classes)
+        self.couples_batch = norm == "batch" or minibatch != "none"
         self.path = DownPath(shape[0] + self.planes, widths, flat, True, norm, attention)
-        self.head = Head(self.path.features, num_classes, kind)
+        self.minibatch = minibatch_layer(minibatch, self.path.features)
+        self.head = Head(self.minibatch.width, num_classes, kind)
         if norm == "spectral":
             normalise_spectrally(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        features = self.path(with_label(x, y, self.planes))
-        logits, classes = self.head(features[-1], y)
-        return Critique(logits, features, classes)
+        *maps, phi = self.path(with_label(x, y, self.planes))
+        phi = self.minibatch(phi)
+        logits, classes = self.head(phi, y)
+        return Critique(logits, (*maps, phi), classes)

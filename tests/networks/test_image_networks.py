@@ -28,10 +28,11 @@ def players(name, shape, **settings):
     generator, discriminator = PLAYERS[name]
     own = {"shared": 3, "standing": 2} if name == "biggan" else {}
     attention = {"attention": 1} if name in ("sagan", "biggan") else {}
+    minibatch = settings.pop("minibatch", "none")
     common = {"shape": shape, **NARROW, **attention, **settings}
     if common.get("conditioning", "none") != "none":
         common["num_classes"] = 3
-    return generator(latent=60, **common, **own), discriminator(**common)
+    return generator(latent=60, **common, **own), discriminator(minibatch=minibatch, **common)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -92,6 +93,16 @@ def test_batch_norm_in_the_critic_couples(name):
     assert players(name, (1, 28, 28), norm="batch")[1].couples_batch
     for norm in ("layer", "instance", "group", "none"):
         assert not players(name, (1, 28, 28), norm=norm)[1].couples_batch
+
+
+@pytest.mark.parametrize("minibatch", ["discrimination", "stddev"])
+@pytest.mark.parametrize("name", PLAYERS)
+def test_minibatch_features_couple(name, minibatch):
+    _, discriminator = players(name, (1, 28, 28), minibatch=minibatch)
+    assert discriminator.couples_batch
+    x = torch.randn(4, 1, 28, 28, requires_grad=True)
+    (slope,) = torch.autograd.grad(discriminator(x).logits[1], x)
+    assert slope[0].any()
 
 
 @pytest.mark.parametrize("name", PLAYERS)

@@ -31,7 +31,7 @@ def test_levels_halve_and_round_up(shape, depth, sizes):
 
 
 def test_an_up_block_is_the_papers():
-    """Upsample, then convolve on both ways, as the paper draws it; here the shortcut convolves first, which is the same."""
+    """The paper convolves after the doubling on both ways; here the shortcut does so before, which is the same."""
     torch.manual_seed(0)
     block, x = UpBlock(3, 2, (5, 7), plain).double(), torch.randn(2, 3, 3, 4, dtype=torch.float64)
     up = nn.Upsample(scale_factor=2)
