@@ -46,13 +46,20 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the live modules hold the averaged weights; afterwards their own again, bit for bit."""
+        """Inside, the live modules hold the averaged weights; afterwards their own again, bit for bit.
+
+        Buffers that change inside, such as statistics that are taken before drawing, are put back in the average too.
+        """
+        buffers = [buffer for module in self.shadow for buffer in module.buffers()]
+        kept = [buffer.clone() for buffer in buffers]
         self._settle()
         self._swap()
         try:
             yield
         finally:
             self._swap()
+            for buffer, value in zip(buffers, kept, strict=True):
+                buffer.copy_(value)
 
     def _swap(self) -> None:
         for live, shadow in zip(self.live, self.shadow, strict=True):

@@ -49,6 +49,7 @@ def sampler_of(
     batch_size: int = 64,
 ) -> Sampler:
     """A system in evaluation mode, ready to draw; `data` is the data set's node of its configuration."""
+    system.settle(truncation=truncation)
     return Sampler(
         system,
         shape=data["shape"],

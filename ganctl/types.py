@@ -42,6 +42,8 @@ class Generator(nn.Module):
     """k above 1: z is (B,Z+1), and its last entry is the number, from 0 to k-1, of the generator that draws."""
     num_classes: int
     """K, or 0 for a generator that takes no label."""
+    standing = 0
+    """Batches over which batch norm's statistics are taken before samples are drawn; 0 keeps the running averages."""
 
     def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
         """Called once before step 0 with latents and labels, alike on every rank; what is kept goes into buffers."""

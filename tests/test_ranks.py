@@ -35,6 +35,7 @@ RECIPES = [
     ["model.generator.norm=virtual", "critic_norm=virtual", "model.discriminator.minibatch=stddev"],
     ["model=mlp", "model.conditioning=auxiliary", "regularizer=[auxiliary]"],
     ["model.generator.norm=instance", "critic_norm=group", "dataset.flip=true", "model.conditioning=none"],
+    *([f"experiment={name}"] for name in ("sngan", "sagan", "biggan", "r3gan")),
 ]
 UNCOUPLED = [
     *([f"loss={loss}"] for loss in ("minimax", "nsgan", "lsgan", "wgan", "hinge", "rsgan", "r3gan")),

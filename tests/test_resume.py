@@ -43,6 +43,7 @@ TRICKS = [
     ["loss=rsgan", "augment=ada", "augment.images=200", "n_critic=2", "regularizer=[r1]", "critic_norm=none"],
     ["device.precision=bf16", "loss=dragan", "schedule=cosine", "schedule.warmup=2"],
     ["dataset=stacked_digits", "batch_size=32", "dataset.holdout=10"],
+    *([f"experiment={name}"] for name in ("sngan", "sagan", "biggan", "r3gan")),
 ]
 
 

@@ -11,8 +11,12 @@ from ganctl.errors import UserError, require_positive
 from ganctl.losses.adversarial import AdversarialLoss
 from ganctl.regularizers.regularizer import Regularizer, has_class_head
 from ganctl.seeding import derive
+from ganctl.systems.standing import take_standing_statistics
 from ganctl.systems.system import Prior, System, draw_latents, draw_prior
 from ganctl.types import Batch, Critique, Discriminator, Generator, Phase, Play, Terms
+
+STANDING_BATCH = 64
+"""Samples of a batch that batch norm's statistics are taken over before drawing."""
 
 
 class Standard(System):
@@ -87,6 +91,19 @@ class Standard(System):
 
     def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
         return draw_prior(seeds, self.generator.latent, self.prior_kind, truncation, self.mixture)
+
+    def settle(self, *, truncation: float | None = None) -> None:
+        """Standing statistics of the generator that asks for them, over classes and latents with seeds of their own."""
+        count = max(int(getattr(part, "standing", 0)) for part in self.generator.modules())
+        if count:
+            take_standing_statistics(self.generator, [self._standing_batch(i, truncation) for i in range(count)])
+
+    def _standing_batch(self, number: int, truncation: float | None) -> tuple[Tensor, Tensor | None]:
+        seeds = [derive("standing", number, row) for row in range(STANDING_BATCH)]
+        device = next(self.generator.parameters()).device
+        classes = [seed % self.generator.num_classes for seed in seeds] if self.conditional else None
+        label = None if classes is None else torch.tensor(classes, device=device)
+        return self.prior(seeds, truncation=truncation).to(device), label
 
     @torch.no_grad()
     def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:

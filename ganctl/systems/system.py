@@ -49,6 +49,12 @@ class System(nn.Module):
         """(N,Z) on the CPU, every random choice of a sample from its own seed; None draws from the whole prior."""
         raise NotImplementedError
 
+    def settle(self, *, truncation: float | None = None) -> None:
+        """Called once before drawing, in evaluation mode: take anew what depends on these weights and the truncation.
+
+        It may change buffers, of averaged modules only.
+        """
+
     def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
         """Samples of z in the data's units: (N,C,H,W) in [-1,1] or (N,2) points. No gradient."""
         raise NotImplementedError
