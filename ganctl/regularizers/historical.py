@@ -11,10 +11,10 @@ class HistoricalAveraging(Regularizer):
     """Salimans et al. 2016, section 3.3: ||theta - 1/t sum of theta[1..t]||^2, for each player's own parameters.
 
     theta[i] is what the parameters were when step i began; the mean is a running one, so a long history costs no more
-    than a short one: one number a parameter.
+    than a short one: one number a parameter. The paper names no weight.
     """
 
-    def __init__(self, weight: float | Schedule = 1.0, every: int = 1) -> None:
+    def __init__(self, weight: float | Schedule = 0.01, every: int = 1) -> None:
         super().__init__(weight, every)
 
     def attach(self, generator: nn.Module, discriminator: nn.Module) -> None:

@@ -176,14 +176,15 @@ class Standard(System):
             self.facts |= {"logits/real": real.detach(), "logits/fake": fake.detach()}
             if self.augment:
                 self._said.append((real.detach(), fake.detach()))
-            if self.label_flip:
-                real, fake = swapped(real, fake, self.label_flip)
-            loss = self.loss.d_loss(real, fake)
+            loss = self._d_loss(real, fake)
             if play.label is not None and self.mismatch:
                 wrong = play.critic(play.real, wrong_labels(play.label, self.generator.num_classes))
-                loss = 0.5 * (loss + self.loss.d_loss(play.on_real.logits, wrong.logits))
+                loss = 0.5 * (loss + self._d_loss(real, wrong.logits))
             terms["adversarial"] = weighted(self.d_weight, loss)
         return terms | self._penalties(lambda regularizer: regularizer.d_term(play))
+
+    def _d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self.loss.d_loss(*(swapped(real, fake, self.label_flip) if self.label_flip else (real, fake)))
 
     def _g_terms(self, batch: Batch) -> Terms:
         play = self._new_play("g", batch)

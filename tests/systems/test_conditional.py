@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import logsigmoid
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
@@ -12,6 +13,7 @@ from ganctl.losses.wasserstein import Wasserstein
 from ganctl.networks.mlp import MlpDiscriminator, MlpGenerator
 from ganctl.regularizers.auxiliary import Auxiliary
 from ganctl.regularizers.gradient import R1
+from ganctl.systems import standard
 from ganctl.systems.standard import Standard, wrong_labels
 from ganctl.types import Critique
 
@@ -68,6 +70,14 @@ def test_a_relativistic_loss_compares_with_each_half():
     """Pairs (3,-1) (15,9) and (3,13) (15,5): softplus of -4, -6, 10, -10, halved and averaged."""
     pairs = torch.nn.functional.softplus(torch.tensor([-4.0, -6.0, 10.0, -10.0])).mean()
     assert_close(d_loss(RelativisticPaired(), 2, [0, 1], mismatch=True), pairs)
+
+
+def test_flipped_labels_flip_both_halves(monkeypatch):
+    """All pairs flipped, the reals count as fake and both kinds of fakes as real."""
+    monkeypatch.setattr(standard, "swapped", lambda real, fake, rate: (fake, real))
+    right, fake, wrong = map(torch.tensor, ([3.0, 15.0], [-1.0, 9.0], [13.0, 5.0]))
+    expected = -(logsigmoid(-right) + 0.5 * (logsigmoid(wrong) + logsigmoid(fake))).mean()
+    assert_close(d_loss(NonSaturating(), 2, [0, 1], mismatch=True, label_flip=0.1), expected)
 
 
 def test_a_wrong_label_is_never_the_right_one_and_any_other_alike():
