@@ -56,6 +56,9 @@ class Discriminator(nn.Module):
     """Whether the critique of an image may depend on the others of its batch. Where a network knows that it does not
     (no batch norm, no batch statistics), reals and fakes are judged in one pass."""
 
+    gives_energy = False
+    """Whether logits are minus an energy, which is never below 0, as an autoencoder's error is."""
+
     pack: int = 1
     """m, how many neighbours of a batch share one logit; m divides the batch."""
 

@@ -71,7 +71,8 @@ def small(*changes: str) -> list[str]:
     """Four steps with networks of a few hundred weights, then the changes. Experiments keep their own networks."""
     if any(change.startswith("experiment=") for change in changes):
         return ["debug=fast", "device.threads=1", *changes]
-    width = "widths=[8]" if "model=mlp" in changes else "width=4"
+    dense = any(change.startswith("model=mlp") for change in changes)
+    width = "widths=[8]" if dense else "width=4"
     narrow = [f"model.{player}.{width}" for player in ("generator", "discriminator")]
     return ["debug=fast", "device.threads=1", "model.latent=8", *narrow, *changes]
 

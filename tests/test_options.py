@@ -34,6 +34,9 @@ NEEDS = {
 """What an option does not go without."""
 OF_IMAGES = {"consistency", "auxiliary"}
 """Regularizers that move pixels or name classes."""
+AUTOENCODERS = ["autoencoder", "mlp_autoencoder"]
+"""Models without a head that a label could enter."""
+HEADED = {name for name in options_of("model") if f"model={name}" not in ELSEWHERE} - set(AUTOENCODERS)
 CHOICES = [f"{group}={option}" for group in GROUPS["train"] for option in options_of(group)]
 
 
@@ -63,7 +66,19 @@ def test_an_option_takes_two_steps(recipe, choice):
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", [*options_of("loss")])
 def test_every_loss_trains_points(recipe, loss):
-    assert steps_of(recipe(f"loss={loss}", "dataset=ring", "model=mlp").trainer())
+    model = "mlp_autoencoder" if loss == "ebgan" else "mlp"
+    assert steps_of(recipe(f"loss={loss}", "dataset=ring", f"model={model}").trainer())
+
+
+@pytest.mark.parametrize("model", ["dcgan", "mlp"])
+def test_a_loss_of_energies_refuses_other_models_with_its_own(recipe, model):
+    with pytest.raises(UserError, match=r"EnergyMargin needs .* an energy(.|\n)*try: model=autoencoder"):
+        recipe("loss=ebgan", f"model={model}").trainer()
+
+
+def test_a_loss_may_bring_its_model_and_the_command_line_wins(checked):
+    assert "ConvolutionalAutoencoder" in checked("loss=ebgan")["model"]["discriminator"]["_target_"]
+    assert "MlpAutoencoder" in checked("loss=ebgan", "model=mlp_autoencoder")["model"]["discriminator"]["_target_"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +123,7 @@ def test_the_papers_size_is_built_without_memory(checked, name):
 
 
 @pytest.mark.parametrize("kind", ["none", "concat", "projection", "auxiliary"])
-@pytest.mark.parametrize("model", [name for name in options_of("model") if f"model={name}" not in ELSEWHERE])
+@pytest.mark.parametrize("model", sorted(HEADED))
 def test_every_model_takes_labels_in_every_way(recipe, model, kind):
     changes = ["regularizer=[auxiliary]"] if kind == "auxiliary" else []
     trainer = recipe(f"model={model}", f"model.conditioning={kind}", *changes).trainer()
@@ -118,7 +133,16 @@ def test_every_model_takes_labels_in_every_way(recipe, model, kind):
     assert any(learned in name for name in moved if name.startswith("discriminator"))
 
 
-@pytest.mark.parametrize("loss", ["nsgan", "wgan_gp", "r3gan"])
+@pytest.mark.parametrize("model", AUTOENCODERS)
+def test_an_autoencoder_takes_labels_beside_its_input(recipe, model):
+    changes = ["loss=ebgan", f"model={model}"]
+    assert recipe(*changes, "model.conditioning=concat").trainer().system.conditional
+    for kind in ("projection", "auxiliary"):
+        with pytest.raises(UserError, match=rf"conditioning={kind} lies in a discriminator's head(.|\n)*try: "):
+            recipe(*changes, f"model.conditioning={kind}").trainer()
+
+
+@pytest.mark.parametrize("loss", ["nsgan", "wgan_gp", "r3gan", "fgan_jeffrey", "ebgan"])
 def test_bfloat16(recipe, loss):
     assert steps_of(recipe(f"loss={loss}", "device.precision=bf16").trainer())
 

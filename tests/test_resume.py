@@ -32,6 +32,7 @@ LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2", "model.conditioning=a
 TRICKS = [
     LAZY,
     ["model=mlp", "dataset=ring", "loss=wgan_gp"],
+    ["loss=ebgan", "system.pretrain_d=3"],
     ["model=mlp", "model.conditioning=concat", "model.generator.dropout=0.2", "accumulate=4"],
     ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true", "system.mismatch=true"],
     ["model=mlp", "model.conditioning=projection", "critic_norm=spectral"],
@@ -72,10 +73,10 @@ def trained(trainer, steps, state=None):
     return trainer.state_dict()
 
 
-SLOW = [pytest.param(changes, marks=pytest.mark.slow) for changes in TRICKS[2:]]
+SLOW = [pytest.param(changes, marks=pytest.mark.slow) for changes in TRICKS[3:]]
 
 
-@pytest.mark.parametrize("changes", [*MIXED, *TRICKS[:2], *SLOW], ids=" ".join)
+@pytest.mark.parametrize("changes", [*MIXED, *TRICKS[:3], *SLOW], ids=" ".join)
 def test_resume_is_bit_exact(recipe, tmp_path, changes):
     built = recipe("batch_size=16", "steps=5", *changes)  # four batches an epoch: both parts cross its end
     whole = trained(built.trainer(), 5)

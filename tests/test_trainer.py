@@ -119,3 +119,23 @@ def test_the_rate_follows_its_schedule(recipe):
         trainer._one_step(batches)
         rates.append(trainer.optimizers["g"].param_groups[0]["lr"])
     torch.testing.assert_close(rates, [0.1, 0.075, 0.05, 0.025])
+
+
+def test_while_d_is_trained_alone_no_other_player_moves(recipe):
+    """Weights, statistics, moving average and optimizer of G are those of the start for two steps, then they move."""
+    trainer = recipe("loss=ebgan", "system.pretrain_d=2").trainer()
+    batches = trainer._stream(0)
+
+    def of_g():
+        weights = {**trainer.system.generator.state_dict(), **trainer.ema.state_dict()[0]}
+        return [value.clone() for value in weights.values()]
+
+    start, d_start = of_g(), [p.clone() for p in trainer.params["d"]]
+    for _ in range(2):
+        trainer._one_step(batches)
+    torch.testing.assert_close(of_g(), start, rtol=0.0, atol=0.0)
+    assert not trainer.optimizers["g"].state
+    assert all(not torch.equal(p, before) for p, before in zip(trainer.params["d"], d_start, strict=True))
+    trainer._one_step(batches)
+    assert trainer.step == 3
+    assert any(not torch.equal(now, before) for now, before in zip(of_g(), start, strict=True))

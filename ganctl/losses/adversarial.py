@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from ganctl.errors import UserError
 from ganctl.types import Boundary
 
 
@@ -16,6 +17,17 @@ class AdversarialLoss(ABC):
     boundary: Boundary = "none"
     """What a logit lies above where data are likelier than fakes; ADA reads overfitting off it."""
 
+    needs_energy = False
+    """Energy losses take logits that are minus an energy, and so never above 0."""
+
+    def attach(self, discriminator: nn.Module) -> None:
+        """Called once, when the system is built: refuse a discriminator that this loss cannot go with."""
+        if self.needs_energy and not any(getattr(module, "gives_energy", False) for module in discriminator.modules()):
+            raise UserError(
+                f"{type(self).__name__} needs a discriminator whose output is an energy, as an autoencoder's error is\n"
+                "  try: model=autoencoder for images, model=mlp_autoencoder for points"
+            )
+
     @abstractmethod
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the discriminator minimises, given the logits of reals and of fakes."""
@@ -23,3 +35,7 @@ class AdversarialLoss(ABC):
     @abstractmethod
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """What the generator minimises; `real` is given only when `g_sees_real`."""
+
+    def real_loss(self, real: Tensor) -> Tensor:
+        """What the discriminator minimises on reals alone, before the game (`pretrain_d`); most losses have no such."""
+        raise NotImplementedError

@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 
 from ganctl.errors import UserError
 from ganctl.losses.adversarial import AdversarialLoss
+from ganctl.types import Boundary
 
 LOG_2 = 0.6931471805599453
 NEWTON_STEPS = 5
@@ -25,6 +26,8 @@ class FDivergence(AdversarialLoss):
 
     generator: nonsaturating minimises -E g(f) (section 3.2), minimax the bound itself, -E f*(g(f)).
     """
+
+    boundary: Boundary = "zero"
 
     def __init__(self, generator: Literal["nonsaturating", "minimax"] = "nonsaturating") -> None:
         if generator not in ("nonsaturating", "minimax"):
@@ -47,7 +50,9 @@ class FDivergence(AdversarialLoss):
 
 
 class KullbackLeibler(FDivergence):
-    """f(u) = u log u, f*(t) = exp(t - 1); exponential in fakes. Its boundary between real and fake is v = 1, not 0."""
+    """f(u) = u log u, f*(t) = exp(t - 1); exponential in fakes. A density ratio of 1 is at v = 1, not at 0."""
+
+    boundary = "none"
 
     def activation(self, v: Tensor) -> Tensor:
         return v
@@ -110,7 +115,7 @@ class Jeffrey(FDivergence):
         return v
 
     def conjugate(self, v: Tensor) -> Tensor:
-        s: Tensor = LogOmega.apply(1 - v)  # type: ignore[no-untyped-call]
+        s: Tensor = LogOmega.apply(1 - v)
         return torch.expm1(-s) - s
 
 

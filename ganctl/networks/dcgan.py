@@ -19,6 +19,7 @@ from ganctl.networks.conditioning import (
 )
 from ganctl.networks.layers import (
     ReferenceNorm,
+    activation_layer,
     dropout_layers,
     has_bias,
     norm_layers,
@@ -30,6 +31,7 @@ from ganctl.networks.virtual import Reference
 from ganctl.types import Critique, Discriminator, Generator
 
 Upsample = Literal["transposed", "nearest"]
+Output = Literal["tanh", "linear"]
 
 
 class DcganGenerator(Generator):
@@ -40,6 +42,7 @@ class DcganGenerator(Generator):
     doubled inward up to `max_width`. `stem`: the projected map has so many channels, and one more convolution without
     doubling brings it to the innermost width. `upsample: nearest` replaces each transposed convolution by
     nearest-neighbour and a convolution (Odena et al. 2016): no checkerboards, more arithmetic; a kernel of 4 becomes 3.
+    `output: linear` is for a decoder, which may face a pack of images: any number of channels.
     """
 
     def __init__(
@@ -55,11 +58,12 @@ class DcganGenerator(Generator):
         kernel: int = 4,
         upsample: Upsample = "transposed",
         norm: ReferenceNorm | None = None,
+        output: Output = "tanh",
     ) -> None:
         super().__init__()
         require_positive(**{"model.latent": latent})
         norm = norm or "batch"
-        widths = channel_widths(shape, width, max_width, depth, kernel)
+        widths = channel_widths(shape, width, max_width, depth, kernel, packed=output == "linear")
         kind = resolve(conditioning, num_classes)
         self.latent, self.num_classes = latent, num_classes if kind != "none" else 0
         self.planes, looked_up = label_channels(kind, num_classes), label_norms(kind, num_classes)
@@ -76,7 +80,7 @@ class DcganGenerator(Generator):
             outer, bias = (widths[i - 1], has_bias(norm)) if i else (shape[0], True)
             layers += [*doubling(upsample, widths[i], outer, kernel, bias), Crop(*sizes[i])]
         self.reference = Reference(norm, latent)
-        self.layers = Labelled(*layers, nn.Tanh())
+        self.layers = Labelled(*layers, activation_layer(output))
         initialise(self, norm)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:

@@ -25,8 +25,9 @@ class Standard(System):
     n_critic: the discriminator's updates for each of the generator's. d_weight, g_weight: of the adversarial term of
     each player; 0 leaves it what the regularizers ask for (g_weight=0: feature matching instead). label_flip: the
     probability with which a real and a fake change sides in the discriminator's loss. mismatch: reals under wrong
-    labels count as half of the fakes (Reed et al. 2016, Algorithm 1, line 7). scale: what points were divided by;
-    `draw` multiplies it back.
+    labels count as half of the fakes (Reed et al. 2016, Algorithm 1, line 7). pretrain_d: in the first so many of all
+    steps D alone moves, on reals alone, by the loss's `real_loss` and no regularizer. scale: what points were divided
+    by; `draw` multiplies it back.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Standard(System):
         prior: Prior = "normal",
         scale: float = 1.0,
         mismatch: bool = False,
+        pretrain_d: int = 0,
     ) -> None:
         super().__init__()
         require_positive(n_critic=n_critic)
@@ -61,10 +63,12 @@ class Standard(System):
         self.conditional, self.mismatch = generator.num_classes > 0, mismatch
         self.pack, self.mixture = getattr(discriminator, "pack", 1), getattr(generator, "mixture", 1)
         self.choices = int(self.mixture > 1)
-        self.step = 0
+        self.step, self.pretrain_d = 0, pretrain_d
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
         self._require_use_of_labels()
+        self._require_a_loss_of_reals()
+        loss.attach(discriminator)
         if augment:
             augment.attach(loss.boundary)
         self._said: list[tuple[Tensor, Tensor]] = []
@@ -132,6 +136,8 @@ class Standard(System):
             lines[player] = " + ".join([*loss, *own]) or "nothing"
         clips = [n for n, r in self._regularizers().items() if type(r).after_d is not Regularizer.after_d]
         lines["d"] += "".join(f", then {name}" for name in clips)
+        if self.pretrain_d:
+            lines["d"] += f"; alone on reals for the first {self.pretrain_d} steps"
         return lines
 
     def _differentiates(self) -> bool:
@@ -154,6 +160,16 @@ class Standard(System):
                 "  try: model.conditioning=concat or model.conditioning=projection, on labelled data"
             )
 
+    def _require_a_loss_of_reals(self) -> None:
+        """Refuse to train D alone by a loss that asks nothing of reals alone."""
+        if self.pretrain_d < 0:
+            raise UserError(f"system.pretrain_d={self.pretrain_d}: must be at least 0\n  try: system.pretrain_d=0")
+        if self.pretrain_d and type(self.loss).real_loss is AdversarialLoss.real_loss:
+            raise UserError(
+                f"system.pretrain_d={self.pretrain_d} needs a loss that asks something of reals alone, as energies do\n"
+                "  try: system.pretrain_d=0, or loss=ebgan"
+            )
+
     def _shown(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """The reals, and their labels where the game is conditional."""
         real = batch["image"] if "image" in batch else batch["points"]
@@ -169,6 +185,8 @@ class Standard(System):
         return Play(self.step, phase, self.generator, self.discriminator, real, fake, label, augment=self.augment)
 
     def _d_terms(self, batch: Batch) -> Terms:
+        if self.step < self.pretrain_d:
+            return self._d_terms_on_reals(batch)
         play = self._new_play("d", batch)
         terms: Terms = {}
         if self.d_weight:
@@ -186,7 +204,16 @@ class Standard(System):
     def _d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return self.loss.d_loss(*(swapped(real, fake, self.label_flip) if self.label_flip else (real, fake)))
 
+    def _d_terms_on_reals(self, batch: Batch) -> Terms:
+        real, label = self._shown(batch)
+        play = Play(self.step, "d", self.generator, self.discriminator, real, real, label, augment=self.augment)
+        logits = play.critic(real).logits
+        self.facts["logits/real"] = logits.detach()
+        return {"adversarial": self.loss.real_loss(logits)}
+
     def _g_terms(self, batch: Batch) -> Terms:
+        if self.step < self.pretrain_d:
+            return {}
         play = self._new_play("g", batch)
         terms: Terms = {}
         if self.g_weight:

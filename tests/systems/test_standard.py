@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from ganctl.augment.augment import Augment
 from ganctl.errors import UserError
+from ganctl.losses.energy import EnergyMargin
 from ganctl.losses.hinge import Hinge
 from ganctl.losses.least_squares import LeastSquares
 from ganctl.losses.minimax import Minimax, NonSaturating
@@ -233,6 +234,62 @@ def test_the_logits_of_both_sides_are_kept_for_the_log():
     assert not any(fact.requires_grad for fact in system.facts.values())
 
 
+# -- the discriminator alone ------------------------------------------------------------------------------------------
+
+
+class Distance(Line):
+    """Its energy is |x - w|^2."""
+
+    gives_energy = True
+
+    def forward(self, x, y=None):
+        self.seen.append((x.detach(), y))
+        return Critique(-(x - self.w).square().sum(1))
+
+
+def a_game_of_energies(**more):
+    return Standard(Shift(), Distance(), EnergyMargin(100.0), **more)
+
+
+def test_before_the_game_d_learns_of_reals_alone_and_g_rests():
+    """Squared distances of the batch from (3, 4): 20, 18 and 5. With the game fakes are judged, and cost as well."""
+    system = a_game_of_energies(pretrain_d=2, regularizers={"r1": R1(), "pull": Pull()})
+    for step in range(2):
+        system.discriminator.seen.clear()
+        assert_close(terms_of(system, "d", step), {"adversarial": torch.tensor(43 / 3)})
+        ((shown, _),) = system.discriminator.seen
+        assert_close(shown, BATCH["points"])
+        assert set(system.facts) == {"logits/real"}
+        assert terms_of(system, "g", step) == {}
+        assert not hasattr(system.generator, "label")  # it was not even run
+    assert set(terms_of(system, "d", 2)) == {"adversarial", "r1"}
+    assert set(terms_of(system, "g", 2)) == {"adversarial", "pull"}
+    assert set(system.facts) == {"logits/real", "logits/fake"}
+
+
+def test_before_the_game_reals_are_augmented_but_nothing_is_observed():
+    diary = Diary()
+    system = a_game_of_energies(augment=diary, pretrain_d=1)
+    d, _ = system.phases()
+    system.begin(0)
+    d.terms(BATCH)
+    d.after()
+    assert_close(system.discriminator.seen[0][0], 2 * BATCH["points"])
+    assert diary.told == [("begin", 0)]
+
+
+def test_only_a_loss_of_energies_can_do_without_fakes():
+    with pytest.raises(UserError, match=r"system.pretrain_d=5 needs a loss(.|\n)*try: system.pretrain_d=0"):
+        a_game(pretrain_d=5)
+    with pytest.raises(UserError, match=r"system.pretrain_d=-1(.|\n)*try: "):
+        a_game_of_energies(pretrain_d=-1)
+
+
+def test_a_loss_sees_its_discriminator_before_the_game():
+    with pytest.raises(UserError, match="EnergyMargin needs a discriminator whose output is an energy"):
+        a_game(EnergyMargin())
+
+
 # -- before, after, beside --------------------------------------------------------------------------------------------
 
 
@@ -345,6 +402,7 @@ def test_regularizers_are_attached_once_and_told_of_each_step():
 def test_it_says_what_each_player_minimises():
     system = a_game(regularizers={"r1": R1(), "pull": Pull(), "weight_clip": WeightClip()})
     assert system.describe() == {"d": "Wasserstein + r1, then weight_clip", "g": "Wasserstein + pull"}
+    assert a_game_of_energies(pretrain_d=9).describe()["d"].endswith("alone on reals for the first 9 steps")
     alone = a_game(regularizers={"pull": Pull()}, g_weight=0.0)
     assert alone.describe() == {"d": "Wasserstein", "g": "pull"}
     assert a_game(d_weight=0.0).describe() == {"d": "nothing", "g": "Wasserstein"}
