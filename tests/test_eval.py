@@ -60,6 +60,7 @@ def bases(names):
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_labelled_images_by_the_customary_metrics(ganctl, trained):
     folder = trained()
     outcome = judge(ganctl, "n=150", "metric.kid.subset_size=50")
@@ -117,12 +118,14 @@ def test_points_are_judged_by_their_modes(ganctl, trained):
     assert found["control"]["high_quality"] > 0.9
 
 
+@pytest.mark.slow
 def test_stacked_digits_are_judged_by_their_modes(ganctl, trained):
     folder = trained("dataset=stacked_digits")
     judge(ganctl)
     assert bases(written(folder)["metrics"]) == {"modes", "kl"}
 
 
+@pytest.mark.slow
 def test_seeds_of_one_setting_are_one_row(ganctl, train, workplace):
     train("-m", "seed=0,1", "loss=nsgan,lsgan", "dataset=ring", "model=mlp")
     (sweep,) = (workplace / "runs" / "sweeps").iterdir()
@@ -143,6 +146,7 @@ def test_runs_by_a_pattern(ganctl, trained, workplace):
             (folder / "metrics.json").unlink()
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_numbers(ganctl, trained):
     folder = trained()
     judge(ganctl, "metric=[nearest,precision_recall]", "n=20")

@@ -178,6 +178,7 @@ def test_every_augmentation_goes_with_every_regularizer(recipe, augment):
     assert steps_of(trainer)
 
 
+@pytest.mark.slow
 def test_features_are_matched_instead_of_fooling_d(recipe):
     moved = steps_of(recipe("regularizer=[feature_matching]", "system.g_weight=0").trainer())
     assert {name.split(".")[0] for name in moved} == {"generator", "discriminator"}

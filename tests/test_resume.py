@@ -121,6 +121,7 @@ def test_the_same_command_continues(train, workplace):
     assert events(parts) == events(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(train, workplace, monkeypatch, number, status):
     train("steps=6", "name=whole")

@@ -230,6 +230,7 @@ class Dense(nn.Module):
         return Critique(self.layers(x).squeeze(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "policy"),
     [

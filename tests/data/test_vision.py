@@ -56,6 +56,7 @@ def test_idx_files_are_read_where_they_lie(mnist, kind, offline):
     assert sorted(path.name for path in root.iterdir()) == ["FashionMNIST", "KMNIST", "MNIST"]  # no lock file is left
 
 
+@pytest.mark.slow
 def test_the_default_root_is_in_the_cache(cache, mnist):
     root, _, _ = mnist
     (cache / "data").symlink_to(root)
