@@ -147,6 +147,15 @@ def test_bfloat16(recipe, loss):
     assert steps_of(recipe(f"loss={loss}", "device.precision=bf16").trainer())
 
 
+@pytest.mark.parametrize("model", ["sngan", "sagan", "biggan", "r3gan"])
+def test_image_networks_in_bfloat16_as_a_mixture_that_is_judged_in_packs(recipe, model):
+    loss = "r3gan" if model == "r3gan" else "hinge"
+    changes = ["device.precision=bf16", "model.pack=2", "model.mixture=2"]
+    moved = steps_of(recipe(f"model={model}", f"loss={loss}", *changes).trainer())
+    assert any(name.startswith("generator") for name in moved)
+    assert any(name.startswith("discriminator") for name in moved)
+
+
 def test_regularizers_add_up(recipe):
     names = list(options_of("regularizer"))
     trainer = recipe(f"regularizer=[{','.join(names)}]", "critic_norm=none", "model.conditioning=auxiliary").trainer()

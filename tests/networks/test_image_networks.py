@@ -17,7 +17,8 @@ PLAYERS = {
     "biggan": (BigganGenerator, BigganDiscriminator),
     "r3gan": (R3ganGenerator, R3ganDiscriminator),
 }
-SHAPES = [(1, 28, 28), (3, 28, 28), (1, 32, 32), (4, 37, 53), (3, 37, 53), (3, 64, 64), (1, 128, 128), (2, 16, 40)]
+SIZES = [(28, 28), (32, 32), (64, 64), (128, 128), (37, 53)]
+SHAPES = [*((channels, *size) for channels in (1, 3) for size in SIZES), (2, 16, 128), (4, 48, 40)]
 KINDS = ["none", "concat", "projection", "auxiliary"]
 NARROW = {"width": 2, "max_width": 4}
 
