@@ -133,6 +133,14 @@ def test_every_model_takes_labels_in_every_way(recipe, model, kind):
     assert any(learned in name for name in moved if name.startswith("discriminator"))
 
 
+@pytest.mark.parametrize("model", [name for name in options_of("model") if f"model={name}" not in ELSEWHERE])
+def test_every_model_is_packed_and_mixed(recipe, model):
+    trainer = recipe(f"model={model}", "model.pack=2", "model.mixture=2").trainer()
+    moved = steps_of(trainer)
+    assert trainer.system.facts["logits/real"].shape[0] == 8 // 2
+    assert {name.split(".")[2] for name in moved if name.startswith("generator.generators")} == {"0", "1"}
+
+
 @pytest.mark.parametrize("model", AUTOENCODERS)
 def test_an_autoencoder_takes_labels_beside_its_input(recipe, model):
     changes = ["loss=ebgan", f"model={model}"]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ganctl.augment.noise import InstanceNoise
+from ganctl.losses.fgan import FDivergence
 from ganctl.losses.hinge import Hinge
 from ganctl.losses.least_squares import LeastSquares
 from ganctl.losses.minimax import Minimax, NonSaturating
@@ -65,6 +66,11 @@ def play_out(loss, penalty=None, augment=None, samples=2, h=0.2):
 @games([R1(0.3), R1(1.0)], once=[R2(0.3), R1(0.3, every=4), GradientPenalty(0.5, target=0.0)])
 def test_a_zero_centred_penalty_makes_the_game_converge(loss, penalty):
     assert play_out(loss, penalty).norm() < 1e-4
+
+
+@pytest.mark.parametrize("divergence", FDivergence.__subclasses__(), ids=lambda part: part.__name__)
+def test_r1_makes_every_divergence_converge(divergence):
+    assert play_out(divergence(), R1(1.0)).norm() < 1e-4
 
 
 @games(
