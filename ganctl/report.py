@@ -71,11 +71,13 @@ class Report:
     def __init__(self, folder: Path, steps: int, start: int = 0) -> None:
         self.folder, self.steps, self.start = folder, steps, start
         self.began = time.monotonic()
+        self.aside = 0.0
         self.board = SummaryWriter(str(folder), purge_step=start + 1 if start else None)
         self.monitors = Monitors()
         self.lines = folder / "metrics.jsonl"
         self.last = _forget_after(self.lines, start)
         """The latest log event."""
+        self.earlier = self.last.get("seconds", 0.0)
         self.progress = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(bar_width=20),
@@ -95,6 +97,19 @@ class Report:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.progress.stop()
         self.board.close()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training, in all sittings; evaluations and pictures do not count."""
+        return self.earlier + time.monotonic() - self.began - self.aside
+
+    @contextmanager
+    def off_the_clock(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.aside += time.monotonic() - began
 
     def moved(self, step: int) -> None:
         """Move the live bar; costs nothing off a terminal."""
@@ -122,7 +137,7 @@ class Report:
         for name, value in values.items():
             self.board.add_scalar(name, value, step)
         with self.lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(json.dumps({"step": step, "seconds": round(self.seconds, 3), **values}) + "\n")
 
     def pictures(self, step: int, image: Image.Image) -> None:
         """The fixed-noise samples at this step, as a file and in TensorBoard."""

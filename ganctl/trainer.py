@@ -107,7 +107,7 @@ class Trainer:
             self._sample(report)
         elif report and DIVERSITY in report.last:  # an event repeats what the latest grid showed
             self.watch.latest[DIVERSITY] = torch.tensor(report.last[DIVERSITY], device=self.device.torch)
-        self._since = (time.monotonic(), self.images)
+        self._since = (report.seconds if report else 0.0, self.images)
         with out_of_memory_explained(), Stop(self.device.torch) as stopping:
             while self.step < self.steps:
                 self._one_step(batches)
@@ -205,7 +205,7 @@ class Trainer:
         values = dict(zip(tensors, torch.stack([t.float() for t in tensors.values()]).tolist(), strict=True))
         for player, optimizer in self.optimizers.items():
             values[f"learning_rate/{player}"] = float(optimizer.param_groups[0]["lr"])
-        now, (then, images) = time.monotonic(), self._since
+        now, (then, images) = report.seconds, self._since
         values["speed/images_per_second"] = (self.images - images) / max(now - then, 1e-9)
         self._since = (now, self.images)
         report.scalars(self.step, values)
@@ -215,7 +215,7 @@ class Trainer:
         self.require_finite()
         if report is None:
             return
-        with self.averaged_weights():
+        with report.off_the_clock(), self.averaged_weights():
             seeds = range(64 if self.dataset.key == "image" else 2500)
             label = None
             if self.system.conditional:
@@ -229,7 +229,7 @@ class Trainer:
     def _evaluate(self, save: Save | None, report: Report | None, evaluate: Evaluate | None) -> int:
         """Judge the averaged weights on rank 0 and keep the best; NO_BETTER on every rank when patience has run out."""
         if save and report and evaluate:
-            with self.averaged_weights():
+            with report.off_the_clock(), self.averaged_weights():
                 values = evaluate(self.system, self.step)
             report.metrics(self.step, values)
             if self.best.note(values):

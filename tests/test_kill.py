@@ -89,7 +89,9 @@ def result(folder: Path):
 
     (run,) = (folder / "runs").iterdir()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    events = [{key: value for key, value in line.items() if not key.startswith("speed/")} for line in lines]
+    events = [
+        {key: value for key, value in line.items() if not key.startswith(("speed/", "seconds"))} for line in lines
+    ]
     return checkpoint.load(run / "checkpoints/last.pt"), events, sorted(file.name for file in run.rglob("*.pt"))
 
 

@@ -1,9 +1,12 @@
 """What a run says: TensorBoard, metrics.jsonl, train.log, pictures, lines."""
 
 import json
+import time
 
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ganctl.report import Report
 
 
 def events(folder):
@@ -38,6 +41,25 @@ def test_metrics_jsonl_says_what_tensorboard_says(train, the_run):
     assert [line["step"] for line in lines] == [2, 4]
     shown = events(the_run()).Scalars("loss/g/adversarial")[-1].value
     assert abs(lines[-1]["loss/g/adversarial"] - shown) < 1e-6
+
+
+def test_seconds_count_training_alone_and_go_on_in_the_next_sitting(tmp_path):
+    began = time.monotonic()
+    with Report(tmp_path, steps=4) as first:
+        time.sleep(0.1)
+        with first.off_the_clock():
+            time.sleep(0.5)
+        first.metrics(2, {"fid": 1.0})
+    assert 0.1 <= seconds(tmp_path)[-1] <= time.monotonic() - began - 0.5
+    with Report(tmp_path, steps=4, start=2) as second:
+        time.sleep(0.1)
+        second.metrics(4, {"fid": 1.0})
+    earlier, later = seconds(tmp_path)
+    assert later >= earlier + 0.1
+
+
+def seconds(folder):
+    return [json.loads(line)["seconds"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_resuming_forgets_what_came_after_the_checkpoint(train, the_run):
