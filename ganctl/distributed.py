@@ -67,9 +67,13 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def average_running_statistics(module: nn.Module) -> None:
-    """Batch norm's running mean and variance saw another part of the batch on each rank."""
+    """Batch norm's running mean and variance saw another part of the batch on each rank.
+
+    A graph that is still to be walked back (reused fakes) holds the buffers without reading them: its gradients come
+    from the batch's statistics. So their data change, unseen by it.
+    """
     if world() > 1:
-        average([buffer for name, buffer in module.named_buffers() if is_running_statistic(name, buffer)])
+        average([buffer.data for name, buffer in module.named_buffers() if is_running_statistic(name, buffer)])
 
 
 def agree(value: int, device: torch.device) -> int:

@@ -40,8 +40,9 @@ class Ganctl:
     def __init__(self, case: Case) -> None:
         loss: AdversarialLoss = Wasserstein() if case.penalised else NonSaturating()
         penalties = {"gradient_penalty": GradientPenalty()} if case.penalised else {}
-        system = Standard(*case.networks(), loss, penalties, n_critic=N_CRITIC if case.penalised else 1)
-        adam, device = case.adam(), Device("cpu")
+        n_critic = N_CRITIC if case.penalised else 1
+        system = Standard(*case.networks(), loss, penalties, n_critic=n_critic, reuse_fakes=case.reuse)
+        adam, device = case.adam(), Device("cpu", precision=case.precision)
         dataset = Dataset(case.images())
         self.trainer = Trainer(system, dataset, {"d": adam, "g": adam}, device, sys.maxsize, 0, None, BATCH, ema=DECAY)
         self.batches = self.trainer._stream(0)
@@ -137,11 +138,16 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3, help="pairs of turns in a round")
     parser.add_argument("--seconds", type=float, default=0.3, help="about how long one turn lasts")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--reuse-fakes", action="store_true", help="with system.reuse_fakes=true")
+    parser.add_argument("--precision", default="fp32", help="ganctl's device.precision")
     options = parser.parse_args()
     torch.set_num_threads(1)  # no thread may exist where processes are forked; each sets its own number
     for against, model, loss in product(("bare", "tutorial"), ("mlp", "dcgan"), ("nsgan", "wgan_gp")):
         if all(word in f"{model}-{loss}-{against}" for word in options.words):
-            print(json.dumps(compare(Case(model, loss), against, options)), flush=True)
+            print(
+                json.dumps(compare(Case(model, loss, options.reuse_fakes, options.precision), against, options)),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

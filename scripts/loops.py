@@ -25,6 +25,10 @@ class Case(NamedTuple):
 
     model: str
     loss: str
+    reuse: bool = False
+    """Whether ganctl and the bare loop let the generator's turn judge the fakes of the discriminator's."""
+
+    precision: str = "fp32"
 
     @property
     def penalised(self) -> bool:
@@ -78,8 +82,9 @@ class Bare:
         self.steps += 1
 
     def d_step(self, real: Tensor) -> None:
-        with torch.no_grad():
-            fake = self.g(torch.randn(BATCH, LATENT))
+        with torch.set_grad_enabled(self.case.reuse):
+            self.fake = self.g(torch.randn(BATCH, LATENT))
+        fake = self.fake.detach()
         if self.d.couples_batch:
             on_real, on_fake = self.d(real).logits, self.d(fake).logits
         else:
@@ -99,7 +104,8 @@ class Bare:
 
     def g_step(self) -> None:
         self.d.requires_grad_(False)
-        on_fake = self.d(self.g(torch.randn(BATCH, LATENT))).logits
+        fake = self.fake if self.case.reuse else self.g(torch.randn(BATCH, LATENT))
+        on_fake = self.d(fake).logits
         loss = -on_fake.mean() if self.case.penalised else F.softplus(-on_fake).mean()
         self.g_adam.zero_grad(set_to_none=True)
         loss.backward()

@@ -22,6 +22,12 @@ from ganctl.data.dataset import Dataset
 from ganctl.device import Device
 from ganctl.trainer import Trainer
 
+STAND_INS = {
+    "experiment=parzen_mnist": ["dataset=digits", "dataset.holdout=500"],
+    "experiment=stacked_mnist": ["dataset=stacked_digits"],
+}
+"""What experiments on downloaded data are tried on."""
+
 
 @dataclass
 class Outcome:
@@ -70,7 +76,8 @@ def recipe_of(*overrides: str) -> Recipe:
 def small(*changes: str) -> list[str]:
     """Four steps with networks of a few hundred weights, then the changes. Experiments keep their own networks."""
     if any(change.startswith("experiment=") for change in changes):
-        return ["debug=fast", "device.threads=1", *changes]
+        elsewhere = [change for name in changes for change in STAND_INS.get(name, [])]
+        return ["debug=fast", "device.threads=1", *elsewhere, *changes]
     dense = any(change.startswith("model=mlp") for change in changes)
     width = "widths=[8]" if dense else "width=4"
     narrow = [f"model.{player}.{width}" for player in ("generator", "discriminator")]

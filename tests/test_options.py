@@ -27,8 +27,6 @@ NEEDS = {
     "dataset=ring": ["model=mlp"],
     "dataset=grid": ["model=mlp"],
     "regularizer=gradient_penalty": ["critic_norm=layer"],
-    "experiment=parzen_mnist": ["dataset=digits", "dataset.holdout=500"],
-    "experiment=stacked_mnist": ["dataset=stacked_digits"],
     "regularizer=auxiliary": ["model.conditioning=auxiliary"],
 }
 """What an option does not go without."""

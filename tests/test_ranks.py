@@ -30,16 +30,17 @@ RECIPES = [
     ["augment=diffaugment", "loss=rsgan", "accumulate=2"],
     ["model=mlp", "model.discriminator.dropout=0.3", "accumulate=2", "clip_grad=0.5"],
     ["model=mlp", "dataset=ring", "n_critic=2"],
+    ["system.reuse_fakes=true", "accumulate=2"],
     ["model.conditioning=projection", "system.mismatch=true"],
     ["model=mlp", "model.pack=2", "model.mixture=3", "loss=wgan_gp"],
     ["model.generator.norm=virtual", "critic_norm=virtual", "model.discriminator.minibatch=stddev"],
     ["model=mlp", "model.conditioning=auxiliary", "regularizer=[auxiliary]"],
     ["model.generator.norm=instance", "critic_norm=group", "dataset.flip=true", "model.conditioning=none"],
-    *([f"experiment={name}"] for name in ("sngan", "sagan", "biggan", "r3gan")),
+    *([f"experiment={name}"] for name in options_of("experiment")),
 ]
 UNCOUPLED = [
     *([f"loss={loss}"] for loss in ("minimax", "nsgan", "lsgan", "wgan", "hinge", "rsgan", "r3gan")),
-    ["model=mlp", "dataset=ring", "accumulate=2"],
+    ["model=mlp", "dataset=ring", "accumulate=2", "system.reuse_fakes=true"],
     ["model=mlp", "dataset=ring", "model.pack=4"],
     ["model.generator.norm=virtual", "critic_norm=virtual"],
 ]
@@ -147,7 +148,7 @@ def test_two_ranks(workplace):
         )
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=300)[0] for process in processes]
+    said = [process.communicate(timeout=900)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     assert all(words.count("ok ") == len(RECIPES) + len(UNCOUPLED) for words in said)
 

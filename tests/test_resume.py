@@ -32,6 +32,7 @@ LAZY = [ALL, "critic_norm=none", "regularizer.r1.every=2", "model.conditioning=a
 TRICKS = [
     LAZY,
     ["model=mlp", "dataset=ring", "loss=wgan_gp"],
+    ["system.reuse_fakes=true", "accumulate=2", "n_critic=2", "model.discriminator.dropout=0.2"],
     ["loss=ebgan", "system.pretrain_d=3"],
     ["model=mlp", "model.conditioning=concat", "model.generator.dropout=0.2", "accumulate=4"],
     ["model.conditioning=concat", "accumulate=2", "clip_grad=0.5", "dataset.flip=true", "system.mismatch=true"],
@@ -44,7 +45,7 @@ TRICKS = [
     ["loss=rsgan", "augment=ada", "augment.images=200", "n_critic=2", "regularizer=[r1]", "critic_norm=none"],
     ["device.precision=bf16", "loss=dragan", "schedule=cosine", "schedule.warmup=2"],
     ["dataset=stacked_digits", "batch_size=32", "dataset.holdout=10"],
-    *([f"experiment={name}"] for name in ("sngan", "sagan", "biggan", "r3gan")),
+    *([f"experiment={name}"] for name in options_of("experiment")),
 ]
 
 

@@ -26,7 +26,8 @@ class Standard(System):
     each player; 0 leaves it what the regularizers ask for (g_weight=0: feature matching instead). label_flip: the
     probability with which a real and a fake change sides in the discriminator's loss. mismatch: reals under wrong
     labels count as half of the fakes (Reed et al. 2016, Algorithm 1, line 7). pretrain_d: in the first so many of all
-    steps D alone moves, on reals alone, by the loss's `real_loss` and no regularizer. scale: what points were divided
+    steps D alone moves, on reals alone, by the loss's `real_loss` and no regularizer. reuse_fakes: the generator's turn
+    judges the fakes of the discriminator's last one anew, instead of drawing its own. scale: what points were divided
     by; `draw` multiplies it back.
     """
 
@@ -45,16 +46,10 @@ class Standard(System):
         scale: float = 1.0,
         mismatch: bool = False,
         pretrain_d: int = 0,
+        reuse_fakes: bool = False,
     ) -> None:
         super().__init__()
-        require_positive(n_critic=n_critic)
-        if prior not in ("normal", "uniform"):
-            raise UserError(f"system.prior={prior} is unknown\n  try: system.prior=normal or system.prior=uniform")
-        if not 0 <= label_flip < 0.5:
-            raise UserError(
-                f"system.label_flip={label_flip}: must lie in [0, 0.5); at 0.5 the labels say nothing\n"
-                "  try: system.label_flip=0.05"
-            )
+        _require_sense(n_critic, prior, label_flip, pretrain_d)
         self.generator, self.discriminator, self.loss = generator, discriminator, loss
         self.regularizers = nn.ModuleDict(dict(regularizers or {}))
         self.augment = augment
@@ -63,7 +58,7 @@ class Standard(System):
         self.conditional, self.mismatch = generator.num_classes > 0, mismatch
         self.pack, self.mixture = getattr(discriminator, "pack", 1), getattr(generator, "mixture", 1)
         self.choices = int(self.mixture > 1)
-        self.step, self.pretrain_d = 0, pretrain_d
+        self.step, self.pretrain_d, self.reuse_fakes = 0, pretrain_d, reuse_fakes
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
         self._require_use_of_labels()
@@ -72,6 +67,8 @@ class Standard(System):
         if augment:
             augment.attach(loss.boundary)
         self._said: list[tuple[Tensor, Tensor]] = []
+        self._shown_to_d: list[Tensor] = []
+        self._left_for_g: list[Tensor] = []
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
         return {"d": [self.discriminator], "g": [self.generator]}
@@ -88,6 +85,7 @@ class Standard(System):
 
     def begin(self, step: int) -> None:
         self.step = step
+        self._shown_to_d, self._left_for_g = [], []
         for regularizer in self._regularizers().values():
             regularizer.begin(step)
         if self.augment:
@@ -162,8 +160,6 @@ class Standard(System):
 
     def _require_a_loss_of_reals(self) -> None:
         """Refuse to train D alone by a loss that asks nothing of reals alone."""
-        if self.pretrain_d < 0:
-            raise UserError(f"system.pretrain_d={self.pretrain_d}: must be at least 0\n  try: system.pretrain_d=0")
         if self.pretrain_d and type(self.loss).real_loss is AdversarialLoss.real_loss:
             raise UserError(
                 f"system.pretrain_d={self.pretrain_d} needs a loss that asks something of reals alone, as energies do\n"
@@ -175,11 +171,20 @@ class Standard(System):
         real = batch["image"] if "image" in batch else batch["points"]
         return real, batch["label"] if self.conditional else None
 
+    def _fakes(self, phase: Literal["d", "g"], real: Tensor, label: Tensor | None) -> Tensor:
+        """As many as there are reals; in the generator's phase they carry its gradient, else none."""
+        if phase == "g" and self._left_for_g:
+            return self._left_for_g.pop(0)
+        z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device, self.mixture)
+        with torch.set_grad_enabled(phase == "g" or self.reuse_fakes):
+            fake: Tensor = self.generator(z, label).float()
+        if phase == "d" and self.reuse_fakes:
+            self._shown_to_d.append(fake)
+        return fake.detach() if phase == "d" else fake
+
     def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
         real, label = self._shown(batch)
-        z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device, self.mixture)
-        with torch.set_grad_enabled(phase == "g"):
-            fake = self.generator(z, label).float()
+        fake = self._fakes(phase, real, label)
         if phase == "d" and any(regularizer.at_judged for regularizer in self._regularizers().values()):
             real, fake = real.detach().requires_grad_(), fake.requires_grad_()
         return Play(self.step, phase, self.generator, self.discriminator, real, fake, label, augment=self.augment)
@@ -231,6 +236,7 @@ class Standard(System):
         return terms
 
     def _after_d(self) -> None:
+        self._left_for_g, self._shown_to_d = self._shown_to_d, []
         for regularizer in self._regularizers().values():
             regularizer.after_d(self.discriminator)
         if self.augment and self._said:
@@ -238,6 +244,19 @@ class Standard(System):
             self.augment.observe(real, fake)
             self.facts |= {f"augment/{name}": value for name, value in self.augment.facts().items()}
             self._said.clear()
+
+
+def _require_sense(n_critic: int, prior: str, label_flip: float, pretrain_d: int) -> None:
+    require_positive(n_critic=n_critic)
+    if prior not in ("normal", "uniform"):
+        raise UserError(f"system.prior={prior} is unknown\n  try: system.prior=normal or system.prior=uniform")
+    if not 0 <= label_flip < 0.5:
+        raise UserError(
+            f"system.label_flip={label_flip}: must lie in [0, 0.5); at 0.5 the labels say nothing\n"
+            "  try: system.label_flip=0.05"
+        )
+    if pretrain_d < 0:
+        raise UserError(f"system.pretrain_d={pretrain_d}: must be at least 0\n  try: system.pretrain_d=0")
 
 
 def swapped(real: Tensor, fake: Tensor, rate: float) -> tuple[Tensor, Tensor]:

@@ -112,6 +112,33 @@ def test_an_unconditional_game_shows_no_labels():
     assert [label for _, label in system.discriminator.seen] == [None, None]
 
 
+def test_reused_fakes_are_those_of_ds_last_turn_in_their_order():
+    """Two turns of D of two shards each, of the trainer's seeds 0 to 3: G is shown the fakes of seeds 2 and 3."""
+    system = a_game(reuse_fakes=True, n_critic=2)
+    system.begin(0)
+    d, g = system.phases()
+    for turn in (0, 2):
+        for shard in (0, 1):
+            torch.manual_seed(turn + shard)
+            loss = sum(d.terms(BATCH).values())
+            assert not torch.autograd.grad(loss, system.generator.theta, allow_unused=True)[0]
+        d.after()
+    system.generator.forward = None  # is not asked again
+    system.discriminator.seen.clear()
+    for seed in (2, 3):
+        loss = sum(g.terms(BATCH).values())
+        assert_close(torch.autograd.grad(loss, system.generator.theta)[0], torch.tensor([-3.0, -4.0]))
+        assert_close(system.discriminator.seen[-1][0], latents(seed))
+
+
+def test_reused_fakes_are_drawn_anew_where_d_saw_none():
+    """An interrupted turn of D leaves nothing for the next step, nor does a D without terms for its G."""
+    system = a_game(reuse_fakes=True, d_weight=0.0)
+    terms_of(system, "d", step=0)
+    terms_of(system, "g", step=1)
+    assert_close(system.discriminator.seen[-1][0], latents(1))
+
+
 # -- what each player minimises ---------------------------------------------------------------------------------------
 
 
