@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.errors import UserError, require_positive
-from ganctl.networks.conditioning import Conditioning, Head, label_channels, label_norms, resolve
+from ganctl.networks.conditioning import Conditioning, label_channels, label_norms, resolve
 from ganctl.networks.layers import Norm, norm_layers, normalise_spectrally, require_label, with_label
-from ganctl.networks.minibatch import Minibatch, minibatch_layer
-from ganctl.networks.residual import DownPath, UpPath, ladder, require_drawable
-from ganctl.types import Critique, Discriminator, Generator
+from ganctl.networks.residual import UpPath, ladder, orthogonalise, require_drawable
+from ganctl.types import Generator
 
 
 class BigganGenerator(Generator):
@@ -40,8 +39,8 @@ class BigganGenerator(Generator):
         super().__init__()
         require_positive(**{"model.latent": latent, "model.generator.shared": shared})
         norm = norm or "batch"
-        sizes, widths = ladder("biggan", shape, width, max_width, depth)
-        require_drawable("biggan", shape)
+        sizes, widths = ladder(shape, width, max_width, depth)
+        require_drawable(shape)
         kind = resolve(conditioning, num_classes, "projection")
         embedded = label_norms(kind, num_classes)
         self.latent, self.num_classes = latent, num_classes if kind != "none" else 0
@@ -68,45 +67,6 @@ class BigganGenerator(Generator):
         return image
 
 
-class BigganDiscriminator(Discriminator):
-    """Halving residual blocks with attention at level `attention`, `flat` ones at the innermost size, a sum of pixels.
-
-    `norm` None means spectral.
-    """
-
-    def __init__(
-        self,
-        shape: Sequence[int],
-        num_classes: int = 0,
-        conditioning: Conditioning = "none",
-        width: int = 96,
-        max_width: int = 1536,
-        depth: int | None = None,
-        flat: int = 1,
-        attention: int | None = 1,
-        norm: Norm | None = None,
-        minibatch: Minibatch = "none",
-    ) -> None:
-        super().__init__()
-        norm = norm or "spectral"
-        _, widths = ladder("biggan", shape, width, max_width, depth)
-        kind = resolve(conditioning, num_classes, "projection")
-        self.planes = label_channels(kind, num_classes)
-        self.couples_batch = norm == "batch" or minibatch != "none"
-        self.path = DownPath(shape[0] + self.planes, widths, flat, True, norm, attention)
-        self.minibatch = minibatch_layer(minibatch, self.path.features)
-        self.head = Head(self.minibatch.width, num_classes, kind)
-        orthogonalise(self)
-        if norm == "spectral":
-            normalise_spectrally(self)
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Critique:
-        *maps, phi = self.path(with_label(x, y, self.planes))
-        phi = self.minibatch(phi)
-        logits, classes = self.head(phi, y)
-        return Critique(logits, (*maps, phi), classes)
-
-
 class ConditionedNorm(nn.Module):
     """Normalisation without a scale of its own, then scale 1 + W c and shift V c, linear in the condition c (B,F)."""
 
@@ -128,12 +88,3 @@ def chunk_of(latent: int, chunks: int) -> int:
             f"\n  try: model.latent={math.ceil(latent / chunks) * chunks}"
         )
     return latent // chunks
-
-
-def orthogonalise(network: nn.Module) -> None:
-    """Orthogonal initial weights (Saxe et al. 2014; section 3 of the paper); biases zero."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding):
-            nn.init.orthogonal_(layer.weight)
-            if not isinstance(layer, nn.Embedding) and layer.bias is not None:
-                nn.init.zeros_(layer.bias)

@@ -41,8 +41,8 @@ class R3ganGenerator(Generator):
     ) -> None:
         super().__init__()
         require_positive(**{"model.latent": latent})
-        sizes, widths = ladder("r3gan", shape, width, max_width, depth)
-        require_drawable("r3gan", shape)
+        sizes, widths = ladder(shape, width, max_width, depth)
+        require_drawable(shape)
         kind = resolve(conditioning, num_classes, "projection")
         embedded = label_norms(kind, num_classes)
         self.latent, self.num_classes = latent, num_classes if kind != "none" else 0
@@ -85,7 +85,7 @@ class R3ganDiscriminator(Discriminator):
         super().__init__()
         if norm not in (None, "none"):
             raise UserError(f"critic_norm={norm}: model=r3gan works without normalisation\n  try: critic_norm=none")
-        sizes, widths = ladder("r3gan", shape, width, max_width, depth)
+        sizes, widths = ladder(shape, width, max_width, depth)
         kind = resolve(conditioning, num_classes, "projection")
         self.planes, self.couples_batch = label_channels(kind, num_classes), minibatch != "none"
         self.stages = nn.ModuleList()

@@ -18,9 +18,7 @@ Conditional = Callable[[int], nn.Module]
 """From a number of channels to a normalisation `forward(x: (B,C,H,W), condition) -> (B,C,H,W)`."""
 
 
-def ladder(
-    model: str, shape: Sequence[int], width: int, max_width: int, depth: int | None
-) -> tuple[list[Size], list[int]]:
+def ladder(shape: Sequence[int], width: int, max_width: int, depth: int | None) -> tuple[list[Size], list[int]]:
     """Sizes and channels of the maps at the levels 0 (the image), 1 (half as high and wide) to `depth`.
 
     Halves are rounded up: 28 14 7 4. None stops the halving near 4 pixels. Channels are `width` at level 0 and double
@@ -29,23 +27,23 @@ def ladder(
     if len(shape) != 3 or not all(16 <= side <= 128 for side in shape[1:]):
         remedy = "model=mlp" if len(shape) != 3 else "dataset.size=64 for a folder of images, or model=mlp"
         size = "x".join(map(str, shape))
-        raise UserError(f"model={model} takes images of 16 to 128 pixels a side, not {size}\n  try: {remedy}")
+        raise UserError(f"a residual network takes images of 16 to 128 pixels a side, not {size}\n  try: {remedy}")
     halvings = math.log2(min(shape[1:]))
     deepest = int(halvings) - 1  # two pixels are left
     depth = round(halvings) - 2 if depth is None else depth
     if not 1 <= width <= max_width or not 1 <= depth <= deepest:
         raise UserError(
-            f"model={model} cannot have width={width}, max_width={max_width}, depth={depth}"
+            f"a residual network cannot have width={width}, max_width={max_width}, depth={depth}"
             f"\n  try: depth from 1 to {deepest}, width at least 1 and max_width at least width"
         )
     sizes = [(math.ceil(shape[1] / 2**i), math.ceil(shape[2] / 2**i)) for i in range(depth + 1)]
     return sizes, [min(width * 2**i, max_width) for i in range(depth + 1)]
 
 
-def require_drawable(model: str, shape: Sequence[int]) -> None:
+def require_drawable(shape: Sequence[int]) -> None:
     """Images have 1 to 4 channels. A discriminator may be shown more: packed samples, labels."""
     if not 1 <= shape[0] <= 4:
-        raise UserError(f"model={model} draws images of 1 to 4 channels, not {shape[0]}\n  try: model=mlp")
+        raise UserError(f"a residual network draws images of 1 to 4 channels, not {shape[0]}\n  try: model=mlp")
 
 
 def xavier(layer: Layer, gain: float = 1.0) -> Layer:
@@ -54,6 +52,15 @@ def xavier(layer: Layer, gain: float = 1.0) -> Layer:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def orthogonalise(network: nn.Module) -> None:
+    """Orthogonal initial weights (Saxe et al. 2014; Brock et al. 2019, section 3); biases zero."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding):
+            nn.init.orthogonal_(layer.weight)
+            if not isinstance(layer, nn.Embedding) and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 class UpBlock(nn.Module):

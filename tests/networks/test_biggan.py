@@ -6,7 +6,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
-from ganctl.networks.biggan import BigganDiscriminator, BigganGenerator, ConditionedNorm
+from ganctl.networks.biggan import BigganGenerator, ConditionedNorm
+from ganctl.networks.resnet import ResnetDiscriminator
 
 SMALL = {"width": 4, "max_width": 8, "shared": 5, "num_classes": 3, "conditioning": "projection"}
 
@@ -21,7 +22,9 @@ def test_the_authors_sizes_at_128_pixels(monkeypatch):
     labels = {"num_classes": 1000, "conditioning": "projection"}
     with torch.device("meta"):  # spectral norm has no parameters
         generator = BigganGenerator((3, 128, 128), spectral=False, **labels)
-        discriminator = BigganDiscriminator((3, 128, 128), norm="none", **labels)
+        discriminator = ResnetDiscriminator(
+            (3, 128, 128), width=96, max_width=1536, attention=1, wide=True, norm="none", **labels
+        )
     assert parameters(generator) == 70_433_988
     assert parameters(discriminator) == 87_982_370
     assert generator.chunk == 20  # 120 numbers for five blocks and the first layer
@@ -67,7 +70,7 @@ def test_scale_and_shift_are_linear_in_the_condition():
 def test_weights_start_orthogonal():
     torch.manual_seed(0)
     generator = BigganGenerator((1, 28, 28), latent=8, spectral=False, **SMALL)
-    discriminator = BigganDiscriminator((1, 28, 28), width=4, max_width=8, norm="none")
+    discriminator = ResnetDiscriminator((1, 28, 28), width=4, max_width=8, attention=1, orthogonal=True, norm="none")
     layers = [
         layer
         for player in (generator, discriminator)

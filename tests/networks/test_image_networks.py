@@ -1,20 +1,21 @@
 """What every residual image network keeps: any size, any conditioning, a picture of its own for each latent."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
-from ganctl.networks.biggan import BigganDiscriminator, BigganGenerator
+from ganctl.networks.biggan import BigganGenerator
 from ganctl.networks.r3gan import R3ganDiscriminator, R3ganGenerator
-from ganctl.networks.sagan import SaganDiscriminator, SaganGenerator
-from ganctl.networks.sngan import SnganDiscriminator, SnganGenerator
+from ganctl.networks.resnet import ResnetDiscriminator, ResnetGenerator
 
 PLAYERS = {
-    "sngan": (SnganGenerator, SnganDiscriminator),
-    "sagan": (SaganGenerator, SaganDiscriminator),
-    "biggan": (BigganGenerator, BigganDiscriminator),
+    "sngan": (ResnetGenerator, ResnetDiscriminator),
+    "sagan": (partial(ResnetGenerator, spectral=True), partial(ResnetDiscriminator, wide=True)),
+    "biggan": (BigganGenerator, partial(ResnetDiscriminator, wide=True, orthogonal=True)),
     "r3gan": (R3ganGenerator, R3ganDiscriminator),
 }
 SIZES = [(28, 28), (32, 32), (64, 64), (128, 128), (37, 53)]

@@ -27,7 +27,7 @@ def plain(channels):
     ],
 )
 def test_levels_halve_and_round_up(shape, depth, sizes):
-    assert ladder("sngan", shape, 8, 24, depth) == (sizes, [8, 16, 24, 24, 24, 24][: len(sizes)])
+    assert ladder(shape, 8, 24, depth) == (sizes, [8, 16, 24, 24, 24, 24][: len(sizes)])
 
 
 def test_an_up_block_is_the_papers():
@@ -102,7 +102,7 @@ def test_attention_is_the_identity_while_its_gate_is_shut_and_the_gate_learns():
 
 
 def test_attention_lies_at_its_level_in_both_players():
-    sizes, widths = ladder("sagan", (1, 32, 32), 8, 64, None)
+    sizes, widths = ladder((1, 32, 32), 8, 64, None)
     seen = {}
     up = UpPath(1, sizes, widths, plain, "none", attention=1)
     down = DownPath(1, widths, 1, True, "none", attention=1)
@@ -114,7 +114,7 @@ def test_attention_lies_at_its_level_in_both_players():
 
 @pytest.mark.parametrize("attention", [0, 3, -1])
 def test_attention_at_a_level_that_is_not_there(attention):
-    sizes, widths = ladder("sagan", (1, 28, 28), 8, 64, None)
+    sizes, widths = ladder((1, 28, 28), 8, 64, None)
     with pytest.raises(UserError, match=rf"attention={attention}: (.|\n)*up to 2; or null"):
         UpPath(1, sizes, widths, plain, "none", attention)
     with pytest.raises(UserError, match=rf"attention={attention}: "):

@@ -10,7 +10,8 @@ from torch.testing import assert_close
 import ganctl as package
 from ganctl.ema import EMA
 from ganctl.losses.hinge import Hinge
-from ganctl.networks.biggan import BigganDiscriminator, BigganGenerator
+from ganctl.networks.biggan import BigganGenerator
+from ganctl.networks.resnet import ResnetDiscriminator
 from ganctl.systems.standard import Standard
 from ganctl.systems.standing import take_standing_statistics
 
@@ -27,7 +28,7 @@ def a_system(standing=4, **settings):
     for layer in generator.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
             nn.init.normal_(layer.bias)
-    return Standard(generator, BigganDiscriminator((1, 16, 16), **labels), Hinge()).eval()
+    return Standard(generator, ResnetDiscriminator((1, 16, 16), **labels), Hinge()).eval()
 
 
 def test_statistics_are_means_over_the_batches():

@@ -1,4 +1,4 @@
-"""The self-attention players of Zhang et al. 2019, for images of 16 to 128 pixels a side."""
+"""The residual players of SNGAN, with the self-attention of SAGAN where asked, for 16 to 128 pixels a side."""
 
 import math
 from collections.abc import Sequence
@@ -17,15 +17,17 @@ from ganctl.networks.conditioning import (
 )
 from ganctl.networks.layers import Norm, normalise_spectrally, with_label
 from ganctl.networks.minibatch import Minibatch, minibatch_layer
-from ganctl.networks.residual import DownPath, UpPath, ladder, require_drawable, xavier
+from ganctl.networks.residual import DownPath, UpPath, ladder, orthogonalise, require_drawable, xavier
 from ganctl.types import Critique, Discriminator, Generator
 
 
-class SaganGenerator(Generator):
-    """Residual blocks with class-conditional batch norm, attention at level `attention`, spectral norm on every weight.
+class ResnetGenerator(Generator):
+    """Miyato et al. 2018, tables 4 to 6: a dense layer to about 4x4, doubling residual blocks, batch norm, tanh.
 
-    Section 3: the image has level 0, maps half as wide level 1. `width` channels at the image, doubled inward up to
-    `max_width`; `depth` doublings, None starts near 4 pixels.
+    Labels as in Miyato & Koyama 2018, appendix A: class-conditional batch norm in the blocks. `width` channels at the
+    image, doubled inward up to `max_width`; `depth` doublings, None starts near 4 pixels. `attention`: the level that
+    attends to itself (Zhang et al. 2019), of which the image is 0 and maps half as wide are 1. `spectral`: spectral
+    norm on every weight, beside `norm`.
     """
 
     def __init__(
@@ -37,15 +39,15 @@ class SaganGenerator(Generator):
         width: int = 64,
         max_width: int = 1024,
         depth: int | None = None,
-        attention: int | None = 2,
+        attention: int | None = None,
         norm: Norm | None = None,
-        spectral: bool = True,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         require_positive(**{"model.latent": latent})
         norm = norm or "batch"
-        sizes, widths = ladder("sagan", shape, width, max_width, depth)
-        require_drawable("sagan", shape)
+        sizes, widths = ladder(shape, width, max_width, depth)
+        require_drawable(shape)
         kind = resolve(conditioning, num_classes, "projection")
         looked_up = label_norms(kind, num_classes)
         self.latent, self.num_classes = latent, num_classes if kind != "none" else 0
@@ -68,10 +70,12 @@ class SaganGenerator(Generator):
         return image
 
 
-class SaganDiscriminator(Discriminator):
-    """Halving residual blocks with attention at level `attention`, `flat` ones at the innermost size, a sum of pixels.
+class ResnetDiscriminator(Discriminator):
+    """Miyato et al. 2018, tables 4 to 6: halving residual blocks, `flat` ones at the innermost size, a sum of pixels.
 
-    `norm` None means spectral. As in the authors' code a block's first convolution already has all its channels.
+    `norm` None means spectral. `attention` as of the generator. `wide`: a block's first convolution already has all its
+    channels, as in the code of SAGAN and BigGAN; else it keeps those before it, as in SNGAN's. `orthogonal`: initial
+    weights as BigGAN's (Saxe et al. 2014).
     """
 
     def __init__(
@@ -83,19 +87,23 @@ class SaganDiscriminator(Discriminator):
         max_width: int = 1024,
         depth: int | None = None,
         flat: int = 1,
-        attention: int | None = 2,
+        attention: int | None = None,
+        wide: bool = False,
+        orthogonal: bool = False,
         norm: Norm | None = None,
         minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         norm = norm or "spectral"
-        _, widths = ladder("sagan", shape, width, max_width, depth)
+        _, widths = ladder(shape, width, max_width, depth)
         kind = resolve(conditioning, num_classes, "projection")
         self.planes = label_channels(kind, num_classes)
         self.couples_batch = norm == "batch" or minibatch != "none"
-        self.path = DownPath(shape[0] + self.planes, widths, flat, True, norm, attention)
+        self.path = DownPath(shape[0] + self.planes, widths, flat, wide, norm, attention)
         self.minibatch = minibatch_layer(minibatch, self.path.features)
         self.head = Head(self.minibatch.width, num_classes, kind)
+        if orthogonal:
+            orthogonalise(self)
         if norm == "spectral":
             normalise_spectrally(self)
 
