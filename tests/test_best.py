@@ -46,6 +46,7 @@ def test_silly_settings_are_refused(settings):
         Best(**settings)
 
 
+@pytest.mark.slow
 def test_evaluating_does_not_change_the_training(train, workplace):
     train("dataset=ring", "model=mlp", "dataset.limit=null", "name=plain")
     train(*RING, "best.metric=high_quality", "best.mode=max", "name=judged")
@@ -85,6 +86,7 @@ def test_a_classifier_is_never_trained_unasked(train):
     assert "ganctl eval" in train("every.eval=2", status=1).err
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_marked_and_the_sweep_goes_on(ganctl, tiny, workplace):
     outcome = ganctl("train", "-m", *tiny("optimizer.lr=1e30,1e-3"))
     assert outcome.status == 0, outcome.err

@@ -58,6 +58,7 @@ def complete(line):
     return told.stdout.split()
 
 
+@pytest.mark.slow
 def test_completion_of_commands_groups_options_and_keys():
     assert complete("ganctl tr") == ["train"]
     assert set(complete("ganctl ")) == set(GROUPS)
@@ -93,6 +94,7 @@ def test_the_full_traceback_on_request(ganctl, tiny, monkeypatch):
     assert os.environ["HYDRA_FULL_ERROR"] == "1"
 
 
+@pytest.mark.slow
 def test_a_second_process_in_the_same_folder_is_refused(train, the_run):
     filelock = pytest.importorskip("filelock")
     train()

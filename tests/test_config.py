@@ -48,6 +48,7 @@ def own(ganctl, tiny, workplace):
     sys.modules.pop("my_own_loss", None)
 
 
+@pytest.mark.slow
 def test_a_class_of_ones_own_trains_and_the_next_command_finds_it(own, ganctl, the_run):
     told = own("+loss.limit=3e0", "+loss.pair=[3,4]", "+loss.names=[a,b]", "+loss.table={a: 1}", "+loss.untyped=[x]")
     assert told.status == 0, told.err

@@ -112,6 +112,7 @@ def test_a_checkpoint_that_is_not_there(refused, good, ganctl):
     refused(ganctl("sample", "artifact=classes"), "trained without labels", "model.conditioning=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "steps: 3", "!!python/object/apply:os.mkdir ['witness']"])
 def test_a_stored_configuration_that_is_none(refused, good, go_on, ganctl, workplace, text):
     (good / "config.yaml").write_text(text)
@@ -169,6 +170,7 @@ def test_runs_cannot_be_made(refused, ganctl, tiny, workplace):
     refused(ganctl("train", *tiny()), "cannot make runs/", "try: a folder you may write to")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint(refused, good, go_on, monkeypatch):
     before = snapshot(good)
 

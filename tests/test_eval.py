@@ -86,6 +86,7 @@ def test_labelled_images_by_the_customary_metrics(ganctl, trained):
     assert reader in outcome.out
 
 
+@pytest.mark.slow
 def test_unlabelled_images_by_pixels_and_a_folder_that_moved(ganctl, trained, workplace, refused):
     (workplace / "photos").mkdir()
     for number in range(60):
@@ -138,6 +139,7 @@ def test_seeds_of_one_setting_are_one_row(ganctl, train, workplace):
     assert f"{(one + other) / 2:.4g} ± {abs(one - other) / 2:.2g}" in outcome.out
 
 
+@pytest.mark.slow
 def test_runs_by_a_pattern(ganctl, trained, workplace):
     folders = {trained("loss=nsgan"), trained("loss=hinge", "model.discriminator.norm=none")}
     for pattern in ("digits-dcgan-*", "runs/*-s0-*", f"{workplace}/runs/*"):
@@ -155,6 +157,7 @@ def test_the_same_command_gives_the_same_numbers(ganctl, trained):
     assert_close(json.loads(first)["metrics"], written(folder)["metrics"], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_judged_is_refused(ganctl, trained, refused, workplace):
     folder = trained("name=one", "model.conditioning=none")
     trained("name=ring", "dataset=ring", "model=mlp")
@@ -175,6 +178,7 @@ def test_what_cannot_be_judged_is_refused(ganctl, trained, refused, workplace):
     assert not (folder / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_stranger_builds_nothing_of_its_own(ganctl, trained, refused, workplace):
     folder = trained()
     (workplace / "mine.py").write_text("raise SystemExit('executed')")

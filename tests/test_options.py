@@ -36,6 +36,9 @@ AUTOENCODERS = ["autoencoder", "mlp_autoencoder"]
 """Models without a head that a label could enter."""
 HEADED = {name for name in options_of("model") if f"model={name}" not in ELSEWHERE} - set(AUTOENCODERS)
 CHOICES = [f"{group}={option}" for group in GROUPS["train"] for option in options_of(group)]
+HERE = [choice for choice in CHOICES if choice not in ELSEWHERE]
+SLOW = [pytest.param(choice, marks=pytest.mark.slow) for choice in HERE if choice.startswith("experiment=")]
+FAST = [choice for choice in HERE if not choice.startswith("experiment=")]
 
 
 def steps_of(trainer):
@@ -54,7 +57,7 @@ def test_every_folder_of_conf_is_offered():
         assert all(options_of(group).values()), f"an option of {group} lacks its first line"
 
 
-@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice not in ELSEWHERE])
+@pytest.mark.parametrize("choice", [*FAST, *SLOW])
 def test_an_option_takes_two_steps(recipe, choice):
     moved = steps_of(recipe(choice, *NEEDS.get(choice, [])).trainer())
     assert any(name.startswith("generator") for name in moved)
@@ -120,6 +123,7 @@ def test_the_papers_size_is_built_without_memory(checked, name):
     assert sum(parameter.numel() for parameter in system.generator.parameters()) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["none", "concat", "projection", "auxiliary"])
 @pytest.mark.parametrize("model", sorted(HEADED))
 def test_every_model_takes_labels_in_every_way(recipe, model, kind):
@@ -131,6 +135,7 @@ def test_every_model_takes_labels_in_every_way(recipe, model, kind):
     assert any(learned in name for name in moved if name.startswith("discriminator"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [name for name in options_of("model") if f"model={name}" not in ELSEWHERE])
 def test_every_model_is_packed_and_mixed(recipe, model):
     trainer = recipe(f"model={model}", "model.pack=2", "model.mixture=2").trainer()
@@ -153,6 +158,7 @@ def test_bfloat16(recipe, loss):
     assert steps_of(recipe(f"loss={loss}", "device.precision=bf16").trainer())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["sngan", "sagan", "biggan", "r3gan"])
 def test_image_networks_in_bfloat16_as_a_mixture_that_is_judged_in_packs(recipe, model):
     loss = "r3gan" if model == "r3gan" else "hinge"
@@ -199,6 +205,7 @@ def test_features_are_matched_instead_of_fooling_d(recipe):
     assert {name.split(".")[0] for name in moved} == {"generator", "discriminator"}
 
 
+@pytest.mark.slow
 def test_every_artifact_is_drawn_from_a_run(train, ganctl, the_run):
     train("model.conditioning=concat", "every.sample=2")
     for name in options_of("artifact"):

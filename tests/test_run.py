@@ -77,6 +77,7 @@ def test_the_same_command_continues_and_a_finished_run_says_how_to_go_on(train, 
     assert (first["step"], checkpoint.load(the_run() / "checkpoints" / "last.pt")["step"]) == (4, 6)
 
 
+@pytest.mark.slow
 def test_fresh_starts_a_numbered_run_which_the_same_command_then_continues(train, workplace):
     train("steps=2")
     train("steps=2", "fresh=true")
@@ -90,6 +91,7 @@ def test_a_name_is_the_folder(train, workplace):
     assert (workplace / "runs" / "mine" / "config.yaml").exists()
 
 
+@pytest.mark.slow
 def test_init_from_takes_the_weights_and_nothing_else(train, workplace):
     train("name=first")
     train("loss=lsgan", "name=second", "init_from=runs/first", "optimizer.lr=1e-30", "steps=1", "ema=0.0")
@@ -114,6 +116,7 @@ def test_the_stored_configuration_is_plain_and_complete(train, the_run):
     assert stored["steps"] == 4
 
 
+@pytest.mark.slow
 def test_the_newest_run_is_the_one_trained_last(train, workplace):
     train("name=old")
     train("name=new")

@@ -21,6 +21,7 @@ from ganctl.regularizers.clip import WeightClip
 from ganctl.regularizers.gradient import R1, R2, GradientPenalty
 from ganctl.types import Critique, Play
 
+pytestmark = pytest.mark.slow
 LOSSES = (Minimax(), NonSaturating(), Wasserstein(), Hinge(), RelativisticPaired(), RelativisticAverage())
 
 
