@@ -24,6 +24,8 @@ from ganctl.schema import conform, is_node
 
 log = logging.getLogger("ganctl")
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # find_target says in a sentence what it would log
+ONE_OF = ("system", "model", "loss", "augment", "optimizer", "schedule", "dataset", "device")
+"""Groups of which a run has one option."""
 TRUSTED = ("ganctl.", "torch.optim.")
 SPECIAL = {"_target_", "_partial_", "_recursive_", "_convert_"}
 KNOWN_BY_DATA = ("shape", "num_classes", "class_names", "scale", "centres")
@@ -221,6 +223,17 @@ def require_no_hidden_files() -> None:
                 )
 
 
+def require_one_choice() -> None:
+    """Refuse several options where there is room for one: Hydra would silently take the last."""
+    for item in overrides():
+        group, _, value = item.partition("=")
+        if group in ONE_OF and value.startswith("["):
+            first = value.strip("[] ").split(",")[0]
+            raise UserError(
+                f"{item}: {group} takes one option\n  try: {group}={first}, or a sweep: -m {group}={value[1:-1]}"
+            )
+
+
 def companions(loss: str) -> set[str]:
     """The regularizers a built-in loss brings along."""
     path = conf_dir() / "loss" / f"{loss}.yaml"
@@ -236,6 +249,20 @@ def warn_of_lost_companions(config: Config) -> None:
     lost = sorted(companions(choice("loss")) - set(config.get("regularizer") or {}))
     if lost:
         log.warning(f"loss={choice('loss')} is trained without its customary {', '.join(lost)}")
+
+
+def drop_orphans(config: Config) -> None:
+    """Forget the settings of replaced regularizers: `loss=r3gan regularizer=[r1]` leaves of r2 but a weight."""
+    for nodes in (config.get("regularizer") or {}, config["system"].get("regularizers") or {}):
+        for name in [name for name, node in nodes.items() if not is_node(node)]:
+            typed = [item for item in overrides() if item.lstrip("+").startswith(f"regularizer.{name}.")]
+            if typed:
+                kept = [name for name, node in nodes.items() if is_node(node)]
+                raise UserError(
+                    f"{typed[0]}: no regularizer {name} is part of this run\n"
+                    f"  try: regularizer=[{','.join([*kept, name])}]"
+                )
+            del nodes[name]
 
 
 def wrap_players(config: Config, pack: int = 1, mixture: int = 1) -> None:
@@ -273,3 +300,17 @@ def require_labels(config: Config) -> None:
             f"model.conditioning={wanted} needs labels, and dataset={choice('dataset')} has none\n"
             "  try: model.conditioning=none, or a labelled data set"
         )
+    g, d = (config["model"].get(player, {}).get("conditioning") for player in ("generator", "discriminator"))
+    if not config["dataset"]["num_classes"] or None in (g, d) or (g == "none") == (d == "none"):
+        return
+    if g == "none":
+        raise UserError(
+            "model.generator.conditioning=none: the discriminator asks for labels that the generator is not told\n"
+            "  try: model.conditioning=none, which holds for both"
+        )
+    if config["system"].get("mismatch"):
+        raise UserError(
+            "system.mismatch=true: with model.discriminator.conditioning=none wrong labels look like right ones\n"
+            "  try: model.discriminator.conditioning=concat"
+        )
+    log.warning("model.discriminator.conditioning=none: nothing teaches the generator what a label means")

@@ -33,8 +33,8 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After `step` steps, counted from 0."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+        """After `step` steps, counted from 0; before that the modules have not moved yet."""
+        decay = min(self.decay, (1 + step) / (10 + step)) if step >= 0 else 0.0
         torch._foreach_lerp_(self.averaged, self.live_averaged, 1 - decay)
         self.copy()
 

@@ -72,6 +72,11 @@ class Trainer:
         require_positive(
             steps=steps, batch_size=batch_size, accumulate=accumulate, clip_grad=clip_grad, max_minutes=max_minutes
         )
+        if steps <= system.moves_from:
+            raise UserError(
+                f"steps={steps}: the generator first moves at step {system.moves_from + 1}\n"
+                f"  try: steps={2 * system.moves_from}"
+            )
         if keep < 0:
             raise UserError(f"keep={keep}: must be at least 0, which keeps only the last checkpoint\n  try: keep=3")
         _require_divisible(batch_size, distributed.world() * accumulate * system.pack)
@@ -81,6 +86,7 @@ class Trainer:
         self.every, self.keep, self.best = every or Every(), keep, best or Best()
         self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
+        _require_rows(system, batch_size // (distributed.world() * accumulate))
         self.modules = {player: list(modules) for player, modules in system.players().items()}
         self.params = {player: parameters_of(modules) for player, modules in self.modules.items()}
         require_one_player_each(system, self.params)
@@ -140,7 +146,7 @@ class Trainer:
                     batch = next(batches)
                     self.images += self.batch_size
                 self.update(phase, batch)
-        self.ema.update(self.step)
+        self.ema.update(self.step - self.system.moves_from)
         self.step += 1
 
     def update(self, phase: Phase, batch: Batch) -> Terms:
@@ -259,15 +265,22 @@ class Trainer:
     def load_state_dict(self, state: checkpoint.State) -> None:
         self.step, self.images = state["step"], state["images"]
         self.best.load_state_dict(state["best"])
-        self.load_weights(state)
+        with checkpoint.misfit_explained("networks"):
+            self.system.load_state_dict(state["system"])
+            self.ema.load_state_dict(state["ema"])
         with checkpoint.misfit_explained("optimizers"):
             for player, optimizer in self.optimizers.items():
                 optimizer.load_state_dict(state["optimizers"][player])
 
     def load_weights(self, state: checkpoint.State) -> None:
-        """The networks and their average alone: the start of a new run from another's weights."""
+        """The players and their average alone: the start of a new run from another's weights."""
+        owned = {id(module) for modules in self.modules.values() for module in modules}
         with checkpoint.misfit_explained("networks"):
-            self.system.load_state_dict(state["system"])
+            for path, module in self.system.named_modules():
+                if id(module) in owned:
+                    prefix = f"{path}."
+                    stored = {k.removeprefix(prefix): v for k, v in state["system"].items() if k.startswith(prefix)}
+                    module.load_state_dict(stored)
             self.ema.load_state_dict(state["ema"])
 
     def _save(self, save: Save | None) -> None:
@@ -282,6 +295,18 @@ def _require_divisible(batch_size: int, parts: int) -> None:
             f"batch_size={batch_size} does not divide into {parts} equal parts (processes x accumulate x pack)\n"
             f"  try: batch_size={(batch_size // parts + 1) * parts}"
         )
+
+
+def _require_rows(system: System, rows: int) -> None:
+    """Batch norm of dense layers needs two samples at a time, or two packs of them."""
+    for module in system.modules():
+        seen = 1 if module is system else getattr(module, "pack", 1)
+        dense = any(isinstance(part, nn.BatchNorm1d) for part in module.modules())
+        if dense and rows // seen < 2:
+            raise UserError(
+                "batch norm of dense layers has nothing to average over in a batch, or its part, of one sample\n"
+                "  try: a larger batch_size, or model.generator.norm=none critic_norm=none"
+            )
 
 
 def _shards(batch: Batch, count: int) -> Iterator[Batch]:

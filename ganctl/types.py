@@ -143,7 +143,9 @@ class Play:
         """The discriminator with the batch's label and the augmentation bound."""
         x = x if self.augment is None else self.augment(x)
         critique = self.discriminator(x, self.label if y is None else y)
-        return critique if isinstance(critique, Critique) else Critique(*critique)
+        critique = critique if isinstance(critique, Critique) else Critique(*critique)
+        narrow = critique.logits.dtype in (torch.bfloat16, torch.float16)  # a mean of such would be rounded
+        return critique._replace(logits=critique.logits.float()) if narrow else critique
 
     @cached_property
     def _on_both(self) -> tuple[Critique, Critique] | None:

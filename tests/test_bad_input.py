@@ -54,6 +54,7 @@ SAID = {
     "steps": ["steps"],
     "steps=[1": ["[1"],
     "loss=nsgan,lsgan": ["loss=nsgan,lsgan", "--multirun"],
+    "loss=[hinge,wgan]": ["loss takes one option", "try: loss=hinge, or a sweep: -m loss=hinge,wgan"],
 }
 
 
@@ -74,6 +75,15 @@ def test_a_wrong_word(refused, ganctl, workplace, tiny, word):
         (["train", "loss=wgan_gp", "critic_norm=batch"], ["batch norm in the critic", "try: critic_norm=layer"]),
         (["train", "loss=wgan_lp", "model=mlp", "critic_norm=batch"], ["batch norm in the critic"]),
         (["train", "model=mlp", "dataset=ring", "model.conditioning=concat"], ["needs labels"]),
+        (["train", "loss=ebgan", "system.pretrain_d=9", "steps=9"], ["first moves at step 10", "try: steps=18"]),
+        (["train", "loss=r3gan", "regularizer=[r1]", "regularizer.r2.weight=3"], ["no regularizer r2", "[r1,r2]"]),
+        (["train", "regularizer=[r1]", "regularizer.r1.weight=-1", "critic_norm=none"], ["weight=-1"]),
+        (["train", "loss=lsgan", "loss.a=1", "loss.b=-1"], ["reals must have the higher target"]),
+        (["train", "model=mlp", "batch_size=1"], ["batch norm of dense layers", "a larger batch_size"]),
+        (["train", "model=mlp", "model.pack=8", "batch_size=8", "critic_norm=batch"], ["batch norm of dense layers"]),
+        (["train", "model.generator.conditioning=none"], ["the generator is not told", "try: model.conditioning=none"]),
+        (["train", "system.mismatch=true", "model.discriminator.conditioning=none"], ["wrong labels look like right"]),
+        (["train", "system.d_weight=0", "system.g_weight=0"], ["no player minimises anything"]),
         (["train", "schedule=linear", "schedule.over=0"], ["over=0"]),
         (["train", "model=mlp", "dataset=ring", "model.discriminator.norm=instance"], ["norm=instance"]),
     ],

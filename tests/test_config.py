@@ -125,3 +125,31 @@ def test_a_value_is_brought_to_its_type_where_nothing_is_lost(value, hint, kept)
 def test_a_value_that_would_lose_is_refused(value, hint):
     with pytest.raises(UserError, match=r"^key=.* expected\n  try: key="):
         conform("key", value, hint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        (["loss=r3gan", "regularizer=[r1]"], {"r1": 1.0}),
+        (["loss=dragan", "regularizer=[]", "critic_norm=none"], {}),
+        (["experiment=r3gan", "loss=hinge", "critic_norm=none"], {}),
+        (["experiment=ring8", "loss=wgan_gp"], {"gradient_penalty": 10.0}),
+    ],
+    ids=lambda part: " ".join(part),
+)
+def test_a_replaced_regularizer_takes_its_settings_along(recipe, changes, left):
+    system = recipe(*changes).trainer().system
+    assert {name: part.weight for name, part in system.regularizers.items()} == left
+
+
+def test_a_companion_that_is_left_out_is_missed(train):
+    assert "loss=r3gan is trained without its customary r2" in train("loss=r3gan", "regularizer=[r1]").err
+
+
+def test_an_autoencoder_under_a_loss_of_logits_is_doubted(train):
+    assert "loss=ebgan suits it" in train("model=autoencoder", "loss=nsgan").err
+    assert "suits it" not in train("model=autoencoder", "loss=ebgan").err
+
+
+def test_labels_that_only_the_generator_knows_are_doubted(train):
+    assert "nothing teaches the generator" in train("model.discriminator.conditioning=none").err

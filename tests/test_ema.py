@@ -28,6 +28,16 @@ def equal(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_what_does_not_move_yet_spends_no_warm_up():
+    layer = held(0.0)
+    ema = EMA([layer], 0.999)
+    for step in (-2, -1):
+        ema.update(step)
+    nn.init.constant_(layer.weight, 1.0)
+    ema.update(0)
+    assert shadow_weight(ema) == pytest.approx(0.9)
+
+
 def test_the_warm_up_forgets_the_start_quickly():
     """Decays 1/10, 2/11, 3/12 on a weight that jumps from 0 to 1 and stays: 1 - what is left of the start."""
     layer = held(0.0)

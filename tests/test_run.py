@@ -102,6 +102,19 @@ def test_init_from_takes_the_weights_and_nothing_else(train, workplace):
         torch.testing.assert_close(second["system"][name], first["system"][name])
 
 
+@pytest.mark.slow
+def test_init_from_may_add_what_has_a_state_of_its_own(train, workplace):
+    train("name=first")
+    train("name=second", "init_from=runs/first", "augment=ada", "regularizer=[historical_averaging]")
+    assert "augment.p" in checkpoint.load(workplace / "runs/second/checkpoints/last.pt")["system"]
+
+
+def test_weights_that_do_not_fit_leave_no_folder(ganctl, refused, tiny, train, workplace):
+    train("name=first")
+    refused(ganctl("train", *tiny("name=wide", "init_from=runs/first", "model.latent=9")), "networks do not fit")
+    assert [run.name for run in (workplace / "runs").iterdir()] == ["first"]
+
+
 def test_keep_keeps_the_newest_older_checkpoints(train, the_run):
     train("steps=8", "every.checkpoint=2", "keep=2")
     names = sorted(path.name for path in (the_run() / "checkpoints").iterdir())

@@ -1,5 +1,6 @@
 """A trained generator as a person uses it: seeds in, pictures out."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from ganctl.progress import with_bar
 
 class Drawable(Protocol):
     """What a system offers to whoever draws from it."""
+
+    pack: int
+    """So many samples share one opinion."""
 
     def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
         """(N,Z) on the CPU, row i a function of seed i alone."""
@@ -73,8 +77,9 @@ class Sampler:
     def opinion(self, samples: Tensor, labels: Tensor | None = None) -> Tensor | None:
         """What the run's discriminator says of samples in the data's units: logits (N,), or None if it has no one."""
         said = []
-        for start in range(0, len(samples), self.batch_size):
-            some = slice(start, start + self.batch_size)
+        count = math.ceil(self.batch_size / self.system.pack) * self.system.pack
+        for start in range(0, len(samples), count):
+            some = slice(start, start + count)
             label = None if labels is None else labels[some].to(self.device)
             logits = self.system.opinion(samples[some].to(self.device), label=label)
             if logits is None:

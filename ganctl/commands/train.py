@@ -49,6 +49,7 @@ def run(cfg: DictConfig) -> float:
     """Train one configuration. Returns the generator's last loss, for sweepers."""
     report.listen()
     config.require_no_hidden_files()
+    config.require_one_choice()
     plain = checked(cfg)
     device: Device = config.build(plain["device"])
     with distributed.session(device.torch.type):
@@ -73,6 +74,7 @@ def run(cfg: DictConfig) -> float:
 
 def checked(cfg: DictConfig) -> Config:
     plain = config.plain(cfg)
+    config.drop_orphans(plain)
     config.require_read(cfg, Trainer.__init__, settings, config.wrap_players)
     config.check(plain, Trainer.__init__, settings)
     own = ("epochs", "name", "fresh", "init_from", "n_critic", "critic_norm", "eval")
@@ -114,7 +116,7 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
             leave(trainer.fit())
         return 0.0
     if plain["init_from"]:
-        find_run(plain["init_from"], key="init_from")  # before there is a folder that nothing fills
+        trainer.load_weights(weights_of(plain["init_from"]))  # what does not fit is refused before there is a folder
     label = "-".join(config.choice(group).replace("/", "_") for group in ("dataset", "model", "loss"))
     run = open_run(plain, label, dataset.fingerprint)
     with run.locked(), report.file_log(run.folder):
@@ -142,7 +144,10 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
 
 def worth(trainer: Trainer, told: report.Report) -> float:
     """What a search steers by: the best value of best.metric, or without one the generator's last loss."""
-    return told.last.get("loss/g/adversarial", 0.0) if trainer.best.value is None else trainer.best.value
+    if trainer.best.value is not None:
+        return trainer.best.value
+    terms = {name: value for name, value in told.last.items() if name.startswith("loss/g/")}
+    return terms.get("loss/g/adversarial", sum(terms.values()))
 
 
 def evaluator(plain: Config, run: Run, device: Device) -> Evaluate | None:
@@ -168,8 +173,12 @@ def starting_state(run: Run, plain: Config) -> checkpoint.State | None:
     if run.last.exists():
         return checkpoint.load(run.last)
     if plain["init_from"]:
-        return {**checkpoint.load(find_run(plain["init_from"], key="init_from").last), "step": None}
+        return {**weights_of(plain["init_from"]), "step": None}
     return None
+
+
+def weights_of(run: str) -> checkpoint.State:
+    return checkpoint.load(find_run(run, key="init_from").last)
 
 
 def finished(trainer: Trainer, state: checkpoint.State | None) -> bool:

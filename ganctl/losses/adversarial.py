@@ -1,11 +1,14 @@
 """What every adversarial loss is: two functions of raw logits."""
 
+import logging
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
 from ganctl.errors import UserError
 from ganctl.types import Boundary
+
+log = logging.getLogger("ganctl")
 
 
 class AdversarialLoss(ABC):
@@ -22,7 +25,12 @@ class AdversarialLoss(ABC):
 
     def attach(self, discriminator: nn.Module) -> None:
         """Called once, when the system is built: refuse a discriminator that this loss cannot go with."""
-        if self.needs_energy and not any(getattr(module, "gives_energy", False) for module in discriminator.modules()):
+        gives_energy = any(getattr(module, "gives_energy", False) for module in discriminator.modules())
+        if gives_energy and self.boundary == "zero":
+            log.warning(
+                f"{type(self).__name__} asks for logits above 0, and an autoencoder's never are: loss=ebgan suits it"
+            )
+        if self.needs_energy and not gives_energy:
             raise UserError(
                 f"{type(self).__name__} needs a discriminator whose output is an energy, as an autoencoder's error is\n"
                 "  try: model=autoencoder for images, model=mlp_autoencoder for points"

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from ganctl.errors import UserError
 from ganctl.losses.adversarial import AdversarialLoss
 
 
@@ -12,6 +13,8 @@ class LeastSquares(AdversarialLoss):
     """
 
     def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
+        if not a < b:
+            raise UserError(f"loss.a={a}, loss.b={b}: reals must have the higher target\n  try: loss.a=0 loss.b=1")
         self.a, self.b, self.c = a, b, c
         if a + b == 0:
             self.boundary = "zero"  # in general it is (a + b) / 2: their eq. 5 where the densities are equal

@@ -1,5 +1,7 @@
 """The two losses of the first GAN paper."""
 
+import math
+
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -26,8 +28,6 @@ class NonSaturating(AdversarialLoss):
     3.4, smooth the real side alone: 0.9 and 0. The generator's loss is never smoothed.
     """
 
-    boundary = "zero"
-
     def __init__(self, real_label: float = 1.0, fake_label: float = 0.0) -> None:
         if not 0 <= fake_label < real_label <= 1:
             raise UserError(
@@ -35,6 +35,8 @@ class NonSaturating(AdversarialLoss):
                 "need 0 <= fake_label < real_label <= 1\n  try: loss.real_label=0.9 loss.fake_label=0.0"
             )
         self.real_label, self.fake_label = real_label, fake_label
+        if math.isclose(real_label + fake_label, 1):
+            self.boundary = "zero"  # in general it is the logit of (real_label + fake_label) / 2
 
     def d_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         return _cross_entropy(real, self.real_label) + _cross_entropy(fake, self.fake_label)

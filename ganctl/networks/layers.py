@@ -79,7 +79,10 @@ def dropout_layers(rate: float) -> list[nn.Module]:
 
 
 def normalise_spectrally(network: nn.Module) -> None:
-    """Divide every weight by its largest singular value (Miyato et al. 2018). Call it after initialisation."""
+    """Divide each layer's weight by its largest singular value (Miyato et al. 2018). Call it after initialisation.
+
+    The tensor of minibatch discrimination is no such layer and stays as it is.
+    """
     for layer in list(network.modules()):
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             spectral_norm(layer)

@@ -46,6 +46,8 @@ class GradientPenalty(Regularizer):
         spread: float = 0.5,
     ) -> None:
         super().__init__(weight, every)
+        if spread < 0:
+            raise UserError(f"regularizer.gradient_penalty.spread={spread}: must be at least 0\n  try: spread=0.5")
         self.target, self.one_sided, self.around, self.spread = target, one_sided, around, spread
 
     def attach(self, generator: nn.Module, discriminator: nn.Module) -> None:

@@ -27,6 +27,8 @@ class Regularizer(nn.Module):
         super().__init__()
         if every < 1:
             raise UserError(f"regularizer every={every}: must be 1 (each step) or more\n  try: every=1")
+        if not isinstance(weight, Schedule) and weight < 0:
+            raise UserError(f"regularizer weight={weight}: must be at least 0\n  try: weight={-weight}")
         self.weight, self.every = weight, every
 
     def factor(self, step: int) -> float:

@@ -58,11 +58,14 @@ class Standard(System):
         self.conditional, self.mismatch = generator.num_classes > 0, mismatch
         self.pack, self.mixture = getattr(discriminator, "pack", 1), getattr(generator, "mixture", 1)
         self.choices = int(self.mixture > 1)
-        self.step, self.pretrain_d, self.reuse_fakes = 0, pretrain_d, reuse_fakes
+        self.step, self.reuse_fakes = 0, reuse_fakes
+        self.pretrain_d = self.moves_from = pretrain_d
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
         self._require_use_of_labels()
         self._require_a_loss_of_reals()
+        if set(self.describe().values()) == {"nothing"}:
+            raise UserError("no player minimises anything\n  try: system.g_weight=1 system.d_weight=1")
         loss.attach(discriminator)
         if augment:
             augment.attach(loss.boundary)
@@ -115,6 +118,8 @@ class Standard(System):
     @torch.no_grad()
     def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor:
         whole = len(samples) // self.pack * self.pack
+        if not whole:
+            return samples.new_zeros(0)
         label = label[:whole] if self.conditional and label is not None else None
         logits: Tensor = Critique(*self.discriminator(samples[:whole] / self.scale, label)).logits
         return logits.float().flatten(1).mean(1) if logits.dim() > 1 else logits.float()

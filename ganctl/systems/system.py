@@ -26,6 +26,9 @@ class System(nn.Module):
     pack = 1
     """A number that divides every batch: so many samples are judged together."""
 
+    moves_from = 0
+    """The first step at which the averaged modules move."""
+
     def __init__(self) -> None:
         super().__init__()
         self.facts: dict[str, Tensor] = {}

@@ -276,10 +276,15 @@ def test_a_critic_that_learned_64_digits_by_heart_is_brought_to_the_target(workp
 # -- what cannot work -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["wgan", "wgan_gp", "lsgan"])
-def test_a_loss_whose_zero_is_no_boundary_is_refused_with_a_remedy(recipe, loss):
+@pytest.mark.parametrize("changes", ["loss=wgan", "loss=wgan_gp", "loss=lsgan", "loss=nsgan loss.real_label=0.9"])
+def test_a_loss_whose_zero_is_no_boundary_is_refused_with_a_remedy(recipe, changes):
     with pytest.raises(UserError, match=r"0 is no boundary(.|\n)*try: loss=nsgan.*augment.target=null"):
-        recipe("augment=ada", f"loss={loss}").trainer()
+        recipe("augment=ada", *changes.split()).trainer()
+
+
+def test_labels_smoothed_on_both_sides_alike_are_welcome(recipe):
+    changes = ["augment=ada", "loss.real_label=0.9", "loss.fake_label=0.1"]
+    assert recipe(*changes).trainer().system.augment.boundary == "zero"
 
 
 def test_symmetric_least_squares_are_welcome(recipe):

@@ -13,6 +13,8 @@ from ganctl.losses.least_squares import LeastSquares
 from ganctl.losses.minimax import Minimax, NonSaturating
 from ganctl.losses.relativistic import RelativisticAverage, RelativisticPaired
 from ganctl.losses.wasserstein import Wasserstein
+from ganctl.networks.mlp import MlpDiscriminator
+from ganctl.networks.packing import Pack
 from ganctl.regularizers.clip import WeightClip
 from ganctl.regularizers.gradient import R1, R2, GradientPenalty
 from ganctl.regularizers.regularizer import Regularizer
@@ -471,6 +473,13 @@ def test_the_discriminator_is_asked_in_the_units_of_the_data():
     conditional = a_game(num_classes=3)
     conditional.opinion(torch.zeros(1, 2), label=torch.tensor([1]))
     assert conditional.discriminator.seen[-1][1].tolist() == [1]
+
+
+def test_a_pack_has_one_opinion_and_a_part_of_one_none():
+    packed = Standard(Shift(), Pack(MlpDiscriminator([4], widths=[3]), 2), Wasserstein())
+    packed.discriminator.discriminator.forward = lambda x, y: Critique(x.sum(1))
+    assert packed.opinion(torch.ones(5, 2)).tolist() == [4.0, 4.0]
+    assert packed.opinion(torch.ones(1, 2)).tolist() == []
 
 
 def test_the_prior_has_the_generators_size_and_the_kind_asked_for():
