@@ -28,7 +28,9 @@ def test_the_value_at_the_step_and_the_last_within_the_time(tmp_path):
 
 
 def test_a_run_without_an_evaluation_there_is_named(tmp_path):
-    told = compared(a_log(tmp_path / "short", (5, 1.0, 6.0)), "--steps", "10")
+    runs = a_log(tmp_path / "short", (5, 1.0, 6.0)), a_log(tmp_path / "long", (10, 2.0, 5.0))
+    told = compared(*runs, "--steps", "10")
     assert told.returncode == 1
-    assert "short: no fid at step 10" in told.stderr
+    assert told.stdout.splitlines()[2:] == ["| `long` | 5.00 | 2 | 5.00 | 10 |"]
+    assert f"no fid at step 10 and before 120 s: {runs[0]}\n" in told.stderr
     assert "try: ganctl train ... every.eval=N" in told.stderr
