@@ -70,7 +70,7 @@ class Standard(System):
         if augment:
             augment.attach(loss.boundary)
         self._said: list[tuple[Tensor, Tensor]] = []
-        self._shown_to_d: list[Tensor] = []
+        self._turn = 0
         self._left_for_g: list[Tensor] = []
 
     def players(self) -> dict[str, Sequence[nn.Module]]:
@@ -88,7 +88,7 @@ class Standard(System):
 
     def begin(self, step: int) -> None:
         self.step = step
-        self._shown_to_d, self._left_for_g = [], []
+        self._turn, self._left_for_g = 0, []
         for regularizer in self._regularizers().values():
             regularizer.begin(step)
         if self.augment:
@@ -181,10 +181,11 @@ class Standard(System):
         if phase == "g" and self._left_for_g:
             return self._left_for_g.pop(0)
         z = draw_latents(len(real), self.generator.latent, self.prior_kind, real.device, self.mixture)
-        with torch.set_grad_enabled(phase == "g" or self.reuse_fakes):
+        kept = phase == "d" and self.reuse_fakes and self._turn == self.n_critic - 1
+        with torch.set_grad_enabled(phase == "g" or kept):
             fake: Tensor = self.generator(z, label).float()
-        if phase == "d" and self.reuse_fakes:
-            self._shown_to_d.append(fake)
+        if kept:
+            self._left_for_g.append(fake)
         return fake.detach() if phase == "d" else fake
 
     def _new_play(self, phase: Literal["d", "g"], batch: Batch) -> Play:
@@ -241,7 +242,7 @@ class Standard(System):
         return terms
 
     def _after_d(self) -> None:
-        self._left_for_g, self._shown_to_d = self._shown_to_d, []
+        self._turn += 1
         for regularizer in self._regularizers().values():
             regularizer.after_d(self.discriminator)
         if self.augment and self._said:
