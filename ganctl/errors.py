@@ -15,7 +15,8 @@ class Diverged(UserError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the nearest known word, else the sorted list of what is known."""
     known = sorted(known)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    ends = [name for name in known if name.rpartition(".")[2] == word]
+    near = sorted(ends, key=len) or get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
         return f"; did you mean '{near[0]}'?"
     return f"; known: {', '.join(known)}" if known else ""

@@ -223,7 +223,7 @@ class Judge:
             except UserError as error:
                 if strict:
                     raise
-                self._tell(f"{name} is left out: {str(error).splitlines()[0]}")
+                self._tell(f"{name} is left out: {error}")
                 continue
             suffix = f"/{source.name}" if source and source.name else ""
             found |= {f"{key}{suffix}": value for key, value in values.items()}

@@ -21,6 +21,7 @@ GROUPS = {
         "schedule",
         "dataset",
         "device",
+        "metric",
         "experiment",
         "debug",
     ],
@@ -83,6 +84,8 @@ def known_keys(command: str, words: Iterable[str] = ()) -> set[str]:
 
     def visit(node: Any, path: str) -> None:
         for key in node if isinstance(node, dict) else ():
+            if key.startswith("_"):
+                continue
             keys.add(f"{path}{key}")
             visit(node[key], f"{path}{key}.")
 

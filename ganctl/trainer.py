@@ -84,6 +84,8 @@ class Trainer:
         self.steps, self.seed, self.schedule, self.max_minutes = steps, seed, schedule, max_minutes
         self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
         self.every, self.keep, self.best = every or Every(), keep, best or Best()
+        if self.best.metric and self.every.eval is None:
+            raise UserError(f"best.metric={self.best.metric} is never measured\n  try: every.eval=500")
         self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
         _require_rows(system, batch_size // (distributed.world() * accumulate))

@@ -53,6 +53,8 @@ SAID = {
     "~loss": ["system.loss"],
     "steps": ["steps"],
     "steps=[1": ["[1"],
+    "lr=1e-4": ["'lr'", "did you mean 'optimizer.lr'?"],
+    "best.metric=fid": ["best.metric=fid is never measured", "try: every.eval=500"],
     "loss=nsgan,lsgan": ["loss=nsgan,lsgan", "--multirun"],
     "loss=[hinge,wgan]": ["loss takes one option", "try: loss=hinge, or a sweep: -m loss=hinge,wgan"],
 }

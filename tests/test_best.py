@@ -93,3 +93,16 @@ def test_a_trial_that_diverges_is_marked_and_the_sweep_goes_on(ganctl, tiny, wor
     (table,) = workplace.glob("runs/sweeps/*/results.csv")
     with table.open() as file:
         assert [row["status"] for row in csv.DictReader(file)] == ["diverged", "done"]
+
+
+def test_a_run_that_was_finished_before_has_the_value_that_is_asked_for(train, workplace):
+    train("model.conditioning=none")
+    asked = ["every.eval=4", "eval.n=20", "eval.source=pixels", "metric=[nearest]", "best.metric=nearest_test"]
+    train("-m", "model.conditioning=none", "seed=0,1", *asked)
+    (table,) = workplace.glob("runs/sweeps/*/results.csv")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    logs = [path.read_text().splitlines() for path in workplace.glob("runs/*/metrics.jsonl")]
+    lines = [json.loads(line) for log in logs for line in log]
+    measured = {f"{line['metric/nearest_test']:.6g}" for line in lines if "metric/nearest_test" in line}
+    assert len(rows) == 2
+    assert {row["value"] for row in rows} == measured

@@ -153,3 +153,14 @@ def test_an_autoencoder_under_a_loss_of_logits_is_doubted(train):
 
 def test_labels_that_only_the_generator_knows_are_doubted(train):
     assert "nothing teaches the generator" in train("model.discriminator.conditioning=none").err
+
+
+def test_a_class_head_with_batch_norm_in_the_critic_is_doubted(train):
+    changes = ["model.conditioning=auxiliary", "regularizer=[auxiliary]"]
+    assert "a class head with batch norm in the critic often fails" in train(*changes).err
+    assert "often fails" not in train(*changes, "critic_norm=none").err
+
+
+def test_a_recipe_names_its_run(train, the_run):
+    train("experiment=acgan")
+    assert the_run().name.startswith("digits-acgan-s0-")

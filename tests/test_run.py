@@ -70,7 +70,7 @@ def test_the_same_command_continues_and_a_finished_run_says_how_to_go_on(train, 
     train()
     first = checkpoint.load(the_run() / "checkpoints" / "last.pt")
     said = train().err
-    assert "is finished: 4 of 4 steps" in said
+    assert "is finished: it has 4 steps, 4 were asked for" in said
     assert "steps=8" in said
     assert "fresh=true" in said
     assert "continues at step 4 of 6" in train("steps=6").err

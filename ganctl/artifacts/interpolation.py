@@ -58,7 +58,10 @@ class Interpolation:
     def __call__(self, sampler: Sampler, seeds: list[int], labels: list[int] | None, out: Path) -> list[Path]:
         if len(seeds) < 2:
             raise UserError("an interpolation leads from one seed to another, and there is one\n  try: seeds=0-4")
-        latents = self.path(sampler.latents(seeds), getattr(sampler.system, "choices", 0))
+        keys, choices = sampler.latents(seeds), getattr(sampler.system, "choices", 0)
+        if self.hold_label and choices:
+            keys[:, -choices:] = keys[0, -choices:]  # as with labels: one generator of a mixture all the way
+        latents = self.path(keys, choices)
         if labels is not None:
             labels = [labels[0 if self.hold_label else int(i / self.frames + 0.5)] for i in range(len(latents))]
         drawn = np.concatenate(list(sampler.render(latents, labels)))

@@ -91,8 +91,8 @@ class Sampler:
         """Refuse, with a UserError, to choose the class of an unconditional generator's picture."""
         if not self.conditional:
             raise UserError(
-                f"{self.run} was trained without labels and cannot draw a chosen class\n"
-                f"  try: artifact=grid without label, or train on labelled data with model.conditioning=auto"
+                f"{self.run} was trained without labels (model.conditioning=none, or none in the data) and cannot draw "
+                f"a chosen class\n  try: artifact=grid without label, or train with model.conditioning=auto"
             )
 
     def labels_for(

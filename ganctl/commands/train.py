@@ -117,17 +117,20 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         return 0.0
     if plain["init_from"]:
         trainer.load_weights(weights_of(plain["init_from"]))  # what does not fit is refused before there is a folder
-    label = "-".join(config.choice(group).replace("/", "_") for group in ("dataset", "model", "loss"))
+    named = ("dataset", "experiment") if config.choice("experiment") != "None" else ("dataset", "model", "loss")
+    label = "-".join(config.choice(group).replace("/", "_") for group in named)
     run = open_run(plain, label, dataset.fingerprint)
     with run.locked(), report.file_log(run.folder):
         run.write_config(plain, dataset.fingerprint)
         state = distributed.from_rank_0(starting_state(run, plain))
         done = finished(trainer, state)
         with report.Report(run.folder, trainer.steps, trainer.step) as told:
+            if done and plain["best"]["metric"] and trainer.best.value is None:
+                judge_finished(trainer, told, evaluator(plain, run, device=trainer.device))
             value = worth(trainer, told)
             sweep.outcome.update(run=str(run.folder), step=trainer.step, value=f"{value:.6g}")
             if done:
-                log.info(f"{run.folder} is finished: {trainer.step} of {trainer.steps} steps")
+                log.info(f"{run.folder} is finished: it has {trainer.step} steps, {trainer.steps} were asked for")
                 log.info(f"  try: {further(trainer)} to go on, or {again(fresh='true')} for a second run")
                 return value
             announce(trainer, plain, run)
@@ -140,6 +143,15 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         farewell(trainer, run, ended)
     leave(ended)
     return value
+
+
+def judge_finished(trainer: Trainer, told: report.Report, evaluate: Evaluate | None) -> None:
+    """The value that a run has which was trained before anyone asked for one."""
+    if evaluate:
+        with trainer.averaged_weights():
+            values = evaluate(trainer.system, trainer.step)
+        told.metrics(trainer.step, values)
+        trainer.best.note(values)
 
 
 def worth(trainer: Trainer, told: report.Report) -> float:

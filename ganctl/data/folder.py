@@ -101,7 +101,8 @@ def scan(root: Path) -> list[str]:
     """The relative names of all images, ordered by a hash of the name.
 
     So the order is the same on every machine, any first n are a fair choice over the classes, and a new file moves no
-    other. Hidden files and folders are left out; links are followed, except to a folder that they lie in.
+    other. Hidden files and folders and run folders are left out; links are followed, except to a folder that they lie
+    in.
     """
     names = []
     for folder, folders, files in os.walk(root, followlinks=True, onerror=unreadable):
@@ -109,7 +110,9 @@ def scan(root: Path) -> list[str]:
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and not here.resolve().is_relative_to((here / name).resolve())
+            if not name.startswith(".")
+            and not (here / name / "checkpoints").is_dir()  # a run of ganctl's, with pictures of its own
+            and not here.resolve().is_relative_to((here / name).resolve())
         ]
         names += [
             (here / name).relative_to(root).as_posix()

@@ -16,7 +16,8 @@ class KID(Metric):
     """Bińkowski et al. 2018, section 4: the squared MMD under the kernel (x·y/F + 1)^3, averaged over random subsets.
 
     Unbiased, so that it does not depend on n and falls below 0 by chance where fakes are perfect. `kid_se` is the
-    standard error over the subsets; they share samples, so with many subsets of few samples it is too small.
+    standard error over the subsets; they share samples, so with many subsets of few samples it is too small,
+    and where every subset is the whole it is left out.
     """
 
     name = "kid"
@@ -39,7 +40,9 @@ class KID(Metric):
             draw = generator(self.seed, "kid", subset)
             values.append(mmd2(some(fake, self.subset_size, draw), some(real, self.subset_size, draw)))
         found = torch.stack(values)
-        return {"kid": found.mean().item(), "kid_se": found.std().item() / self.subsets**0.5}
+        values_differ = max(len(fake), len(real)) > self.subset_size
+        error = {"kid_se": found.std().item() / self.subsets**0.5} if values_differ else {}
+        return {"kid": found.mean().item(), **error}
 
 
 def some(x: Tensor, count: int, draw: torch.Generator) -> Tensor:

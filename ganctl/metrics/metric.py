@@ -38,7 +38,7 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> dict[str, float]:
-        """Named numbers; the names are always the same."""
+        """Named numbers; the same names for the same numbers of samples."""
 
     def take(self, evidence: Evidence, *names: str, least: int = 1) -> list[Tensor]:
         """These fields of the evidence: each there, finite, of at least so many samples, and alike in shape."""
@@ -55,11 +55,9 @@ class Metric(ABC):
             source = SOURCES.get(name, f"samples of {name}")
             raise UserError(f"{self.name} needs {name}, which are not there\n  try: {source}, or another metric")
         if len(part) < least:
-            real = name in ("train", "valid", "test")
-            raise UserError(
-                f"{name if real else 'n'}={len(part)}: {self.name} needs at least {least} samples\n"
-                f"  try: {f'a larger {name} split, or another metric' if real else f'n={least}'}"
-            )
+            where = {"test": "real samples", "train": "train", "valid": "valid"}.get(name, "n")
+            remedy = f"n={least}" if where == "n" else "split=train, where there are more, with an n as large"
+            raise UserError(f"{where}={len(part)}: {self.name} needs at least {least} samples\n  try: {remedy}")
         if not all(extreme.isfinite() for extreme in part.aminmax()):
             raise UserError(
                 f"{self.name}: {name} holds numbers that are not finite\n"

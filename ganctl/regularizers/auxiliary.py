@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganctl.errors import UserError
-from ganctl.regularizers.regularizer import Regularizer, has_class_head
+from ganctl.regularizers.regularizer import Regularizer, doubt_batch_norm, has_class_head
 from ganctl.types import Critique, Play, Schedule
 
 
@@ -32,8 +32,9 @@ class Auxiliary(Regularizer):
         if not has_class_head(discriminator):
             raise UserError(
                 "regularizer=auxiliary reads class logits, and this discriminator gives none\n"
-                "  try: model.conditioning=auxiliary"
+                "  try: model.conditioning=auxiliary for class labels, regularizer=[] without"
             )
+        doubt_batch_norm(discriminator, "a class head")  # reals and fakes are then told apart by their statistics
 
     def d_term(self, play: Play) -> Tensor:
         return self.real * class_loss(play.on_real, play) + self.fake * class_loss(play.on_fake, play)

@@ -155,7 +155,7 @@ class Standard(System):
         if names_classes and not any(regularizer.reads_classes for regularizer in self._regularizers().values()):
             raise UserError(
                 "model.conditioning=auxiliary: nothing trains the discriminator's class head\n"
-                f"  try: regularizer=[{','.join([*self.regularizers, 'auxiliary'])}]"
+                f"  try: regularizer=[{','.join([*self.regularizers, 'auxiliary'])}] critic_norm=none"
             )
         if self.mismatch and (names_classes or self.generator.num_classes < 2):
             raise UserError(

@@ -121,6 +121,16 @@ def test_interpolation_holds_the_first_label_or_takes_the_nearest(a_sampler, tmp
     assert levels(free[0], [2], across) == [[0, 10, 120, 130, 140]]
 
 
+@pytest.mark.parametrize(("held", "numbers"), [(True, [1.0] * 5), (False, [1.0, 1.0, 2.0, 2.0, 2.0])])
+def test_interpolation_holds_the_generator_of_a_mixture_as_it_holds_a_label(a_sampler, tmp_path, held, numbers):
+    sampler, seen = a_sampler(), []
+    sampler.system.choices = 1
+    sampler.latents = lambda seeds: torch.tensor([[0.0, 1.0], [40.0, 2.0]])
+    sampler.render = lambda z, labels: [seen.append(z), np.zeros((len(z), 2, 3, 1), np.uint8)][1:]
+    Interpolation(mode="linear", frames=4, hold_label=held)(sampler, [0, 1], None, tmp_path)
+    assert seen[0].tolist() == [[10.0 * i, number] for i, number in enumerate(numbers)]
+
+
 def test_points_draw_a_growing_path(a_sampler, points, frames_of, tmp_path):
     paths = Interpolation(mode="linear", frames=2)(a_sampler(points()), [0, 4], None, tmp_path)
     assert frames_of(paths[0])[0].size == (600, 600)

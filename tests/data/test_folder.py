@@ -63,6 +63,8 @@ def test_no_labels_where_images_lie_beside_the_folders_or_in_one(tmp_path, besid
 def test_hidden_files_and_other_suffixes_are_left_out(tmp_path):
     fill(tmp_path, count=3)
     fill(tmp_path / ".thumbnails")
+    fill(tmp_path / "runs" / "one" / "samples")
+    (tmp_path / "runs" / "one" / "checkpoints").mkdir()
     (tmp_path / "._000.png").write_bytes(b"resource fork")
     (tmp_path / "README.txt").write_text("hello")
     Image.new("RGB", (8, 6)).save(tmp_path / "UPPER.JPEG")

@@ -82,7 +82,7 @@ def test_evidence_that_is_missing_empty_or_not_finite_is_refused(metric):
 def test_too_few_samples_are_counted(metric, least):
     with pytest.raises(UserError, match=rf"n={least - 1}: .* at least {least} samples\n  try: n={least}"):
         metric(evidence(n=least - 1))
-    with pytest.raises(UserError, match=rf"test={least - 1}: .* at least {least} samples\n  try: a larger test split"):
+    with pytest.raises(UserError, match=rf"real samples={least - 1}: .* at least {least} samples\n  try: split=train"):
         metric(evidence(test=torch.rand(least - 1, 2)))
 
 
