@@ -163,4 +163,9 @@ def test_a_class_head_with_batch_norm_in_the_critic_is_doubted(train):
 
 def test_a_recipe_names_its_run(train, the_run):
     train("experiment=acgan")
-    assert the_run().name.startswith("digits-acgan-s0-")
+    assert the_run().name.startswith("digits-acgan-nsgan-s0-")
+
+
+def test_a_recipe_that_bears_its_losses_name_is_named_once(train, the_run):
+    train("experiment=wgan")
+    assert the_run().name.startswith("digits-wgan-s0-")

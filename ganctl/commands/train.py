@@ -117,8 +117,9 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         return 0.0
     if plain["init_from"]:
         trainer.load_weights(weights_of(plain["init_from"]))  # what does not fit is refused before there is a folder
-    named = ("dataset", "experiment") if config.choice("experiment") != "None" else ("dataset", "model", "loss")
-    label = "-".join(config.choice(group).replace("/", "_") for group in named)
+    network = "model" if config.choice("experiment") == "None" else "experiment"
+    names = dict.fromkeys(config.choice(group).replace("/", "_") for group in ("dataset", network, "loss"))
+    label = "-".join(names)  # experiment=wgan is named once
     run = open_run(plain, label, dataset.fingerprint)
     with run.locked(), report.file_log(run.folder):
         run.write_config(plain, dataset.fingerprint)
