@@ -79,7 +79,7 @@ class Trainer:
             )
         if keep < 0:
             raise UserError(f"keep={keep}: must be at least 0, which keeps only the last checkpoint\n  try: keep=3")
-        _require_divisible(batch_size, distributed.world() * accumulate * system.pack)
+        _require_batch(system, batch_size, distributed.world() * accumulate)
         self.system, self.dataset, self.device = system, dataset, device
         self.steps, self.seed, self.schedule, self.max_minutes = steps, seed, schedule, max_minutes
         self.batch_size, self.accumulate, self.clip_grad = batch_size, accumulate, clip_grad
@@ -88,7 +88,6 @@ class Trainer:
             raise UserError(f"best.metric={self.best.metric} is never measured\n  try: every.eval=500")
         self._stream(0)  # refuses a batch that the data cannot fill, before there is a run folder
         device.place(system)
-        _require_rows(system, batch_size // (distributed.world() * accumulate))
         self.modules = {player: list(modules) for player, modules in system.players().items()}
         self.params = {player: parameters_of(modules) for player, modules in self.modules.items()}
         require_one_player_each(system, self.params)
@@ -236,13 +235,16 @@ class Trainer:
 
     def _evaluate(self, save: Save | None, report: Report | None, evaluate: Evaluate | None) -> int:
         """Judge the averaged weights on rank 0 and keep the best; NO_BETTER on every rank when patience has run out."""
-        if save and report and evaluate:
-            with report.off_the_clock(), self.averaged_weights():
-                values = evaluate(self.system, self.step)
-            report.metrics(self.step, values)
-            if self.best.note(values):
-                save(self.state_dict(), "best")
+        if save and report and evaluate and self.judge(report, evaluate):
+            save(self.state_dict(), "best")
         return NO_BETTER if distributed.agree(int(self.best.enough), self.device.torch) else 0
+
+    def judge(self, report: Report, evaluate: Evaluate) -> bool:
+        """Evaluate the averaged weights and log it; whether they are the best so far."""
+        with report.off_the_clock(), self.averaged_weights():
+            values = evaluate(self.system, self.step)
+        report.metrics(self.step, values)
+        return self.best.note(values)
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -291,20 +293,18 @@ class Trainer:
             checkpoint.keep_copy(save(self.state_dict(), "last"), self.step, self.keep)
 
 
-def _require_divisible(batch_size: int, parts: int) -> None:
+def _require_batch(system: System, batch_size: int, shards: int) -> None:
+    """Refuse a batch without equal parts, or with parts too small for the batch norm of dense layers."""
+    parts = shards * system.pack
     if batch_size % parts:
         raise UserError(
             f"batch_size={batch_size} does not divide into {parts} equal parts (processes x accumulate x pack)\n"
             f"  try: batch_size={(batch_size // parts + 1) * parts}"
         )
-
-
-def _require_rows(system: System, rows: int) -> None:
-    """Batch norm of dense layers needs two samples at a time, or two packs of them."""
     for module in system.modules():
-        seen = 1 if module is system else getattr(module, "pack", 1)
+        together = 1 if module is system else getattr(module, "pack", 1)
         dense = any(isinstance(part, nn.BatchNorm1d) for part in module.modules())
-        if dense and rows // seen < 2:
+        if dense and batch_size // shards // together < 2:
             raise UserError(
                 "batch norm of dense layers has nothing to average over in a batch, or its part, of one sample\n"
                 "  try: a larger batch_size, or model.generator.norm=none critic_norm=none"

@@ -144,10 +144,8 @@ def main() -> None:
     torch.set_num_threads(1)  # no thread may exist where processes are forked; each sets its own number
     for against, model, loss in product(("bare", "tutorial"), ("mlp", "dcgan"), ("nsgan", "wgan_gp")):
         if all(word in f"{model}-{loss}-{against}" for word in options.words):
-            print(
-                json.dumps(compare(Case(model, loss, options.reuse_fakes, options.precision), against, options)),
-                flush=True,
-            )
+            case = Case(model, loss, options.reuse_fakes, options.precision)
+            print(json.dumps(compare(case, against, options)), flush=True)
 
 
 if __name__ == "__main__":

@@ -115,19 +115,22 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         if not finished(trainer, distributed.from_rank_0(None)):
             leave(trainer.fit())
         return 0.0
+    weights = None
     if plain["init_from"]:
-        trainer.load_weights(weights_of(plain["init_from"]))  # what does not fit is refused before there is a folder
+        weights = checkpoint.load(find_run(plain["init_from"], key="init_from").last)
+        trainer.load_weights(weights)  # what does not fit is refused before there is a folder
     network = "model" if config.choice("experiment") == "None" else "experiment"
     names = dict.fromkeys(config.choice(group).replace("/", "_") for group in ("dataset", network, "loss"))
     label = "-".join(names)  # experiment=wgan is named once
     run = open_run(plain, label, dataset.fingerprint)
     with run.locked(), report.file_log(run.folder):
         run.write_config(plain, dataset.fingerprint)
-        state = distributed.from_rank_0(starting_state(run, plain))
+        state = distributed.from_rank_0(starting_state(run, weights))
         done = finished(trainer, state)
         with report.Report(run.folder, trainer.steps, trainer.step) as told:
-            if done and plain["best"]["metric"] and trainer.best.value is None:
-                judge_finished(trainer, told, evaluator(plain, run, device=trainer.device))
+            unjudged = done and trainer.best.metric and trainer.best.value is None
+            if unjudged and (evaluate := evaluator(plain, run, device=trainer.device)):
+                trainer.judge(told, evaluate)  # it was trained before anyone asked for a value
             value = worth(trainer, told)
             sweep.outcome.update(run=str(run.folder), step=trainer.step, value=f"{value:.6g}")
             if done:
@@ -144,15 +147,6 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
         farewell(trainer, run, ended)
     leave(ended)
     return value
-
-
-def judge_finished(trainer: Trainer, told: report.Report, evaluate: Evaluate | None) -> None:
-    """The value that a run has which was trained before anyone asked for one."""
-    if evaluate:
-        with trainer.averaged_weights():
-            values = evaluate(trainer.system, trainer.step)
-        told.metrics(trainer.step, values)
-        trainer.best.note(values)
 
 
 def worth(trainer: Trainer, told: report.Report) -> float:
@@ -181,17 +175,11 @@ def evaluator(plain: Config, run: Run, device: Device) -> Evaluate | None:
     return evaluate
 
 
-def starting_state(run: Run, plain: Config) -> checkpoint.State | None:
+def starting_state(run: Run, weights: checkpoint.State | None) -> checkpoint.State | None:
     """The run's last checkpoint; for a new run that of `init_from`, marked as weights only; else none."""
     if run.last.exists():
         return checkpoint.load(run.last)
-    if plain["init_from"]:
-        return {**weights_of(plain["init_from"]), "step": None}
-    return None
-
-
-def weights_of(run: str) -> checkpoint.State:
-    return checkpoint.load(find_run(run, key="init_from").last)
+    return {**weights, "step": None} if weights else None
 
 
 def finished(trainer: Trainer, state: checkpoint.State | None) -> bool:

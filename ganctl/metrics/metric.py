@@ -55,8 +55,11 @@ class Metric(ABC):
             source = SOURCES.get(name, f"samples of {name}")
             raise UserError(f"{self.name} needs {name}, which are not there\n  try: {source}, or another metric")
         if len(part) < least:
-            where = {"test": "real samples", "train": "train", "valid": "valid"}.get(name, "n")
-            remedy = f"n={least}" if where == "n" else "split=train, where there are more, with an n as large"
+            where, remedy = {
+                "test": ("real samples", "split=train, where there are more, with an n as large"),
+                "train": ("train", "a larger train split, or another metric"),
+                "valid": ("valid", "a larger valid split, or another metric"),
+            }.get(name, ("n", f"n={least}"))
             raise UserError(f"{where}={len(part)}: {self.name} needs at least {least} samples\n  try: {remedy}")
         if not all(extreme.isfinite() for extreme in part.aminmax()):
             raise UserError(

@@ -59,7 +59,7 @@ class Standard(System):
         self.pack, self.mixture = getattr(discriminator, "pack", 1), getattr(generator, "mixture", 1)
         self.choices = int(self.mixture > 1)
         self.step, self.reuse_fakes = 0, reuse_fakes
-        self.pretrain_d = self.moves_from = pretrain_d
+        self.moves_from = pretrain_d
         for regularizer in self._regularizers().values():
             regularizer.attach(generator, discriminator)
         self._require_use_of_labels()
@@ -139,8 +139,8 @@ class Standard(System):
             lines[player] = " + ".join([*loss, *own]) or "nothing"
         clips = [n for n, r in self._regularizers().items() if type(r).after_d is not Regularizer.after_d]
         lines["d"] += "".join(f", then {name}" for name in clips)
-        if self.pretrain_d:
-            lines["d"] += f"; alone on reals for the first {self.pretrain_d} steps"
+        if self.moves_from:
+            lines["d"] += f"; alone on reals for the first {self.moves_from} steps"
         return lines
 
     def _differentiates(self) -> bool:
@@ -165,9 +165,9 @@ class Standard(System):
 
     def _require_a_loss_of_reals(self) -> None:
         """Refuse to train D alone by a loss that asks nothing of reals alone."""
-        if self.pretrain_d and type(self.loss).real_loss is AdversarialLoss.real_loss:
+        if self.moves_from and type(self.loss).real_loss is AdversarialLoss.real_loss:
             raise UserError(
-                f"system.pretrain_d={self.pretrain_d} needs a loss that asks something of reals alone, as energies do\n"
+                f"system.pretrain_d={self.moves_from} needs a loss that asks something of reals alone, as energies do\n"
                 "  try: system.pretrain_d=0, or loss=ebgan"
             )
 
@@ -196,7 +196,7 @@ class Standard(System):
         return Play(self.step, phase, self.generator, self.discriminator, real, fake, label, augment=self.augment)
 
     def _d_terms(self, batch: Batch) -> Terms:
-        if self.step < self.pretrain_d:
+        if self.step < self.moves_from:
             return self._d_terms_on_reals(batch)
         play = self._new_play("d", batch)
         terms: Terms = {}
@@ -223,7 +223,7 @@ class Standard(System):
         return {"adversarial": self.loss.real_loss(logits)}
 
     def _g_terms(self, batch: Batch) -> Terms:
-        if self.step < self.pretrain_d:
+        if self.step < self.moves_from:
             return {}
         play = self._new_play("g", batch)
         terms: Terms = {}
