@@ -64,10 +64,10 @@ def test_labels_reach_the_picture_and_the_verdict(name, kind):
         nn.init.normal_(table)  # class-conditional norms tell no classes apart before they learn to
     z, y = torch.randn(1, 60).expand(2, -1), torch.tensor([0, 2])
     one, two = generator.eval()(z, y)
-    assert torch.equal(one, two) == (kind == "none")
+    assert torch.allclose(one, two, atol=1e-4) == (kind == "none")  # rows of one batch may round apart
     critique = discriminator.eval()(one.expand(2, -1, -1, -1), y)
     assert (critique.classes is not None) == (kind == "auxiliary")
-    assert (critique.logits[0] != critique.logits[1]) == (kind in ("concat", "projection"))
+    assert torch.allclose(*critique.logits, atol=1e-5) == (kind not in ("concat", "projection"))
 
 
 @pytest.mark.parametrize("name", PLAYERS)
