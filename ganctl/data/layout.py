@@ -47,7 +47,7 @@ def say(line: str) -> None:
 
 def shared(names: Sequence[str]) -> str:
     """The folders that all files lie in, with a slash at the end."""
-    low, high = (one([name.split("/")[:-1] for name in names]) for one in (min, max))
+    low, high = (one((name.split("/")[:-1] for name in names), default=[]) for one in (min, max))
     alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
     return "".join(f"{folder}/" for folder, _ in alike)
 
