@@ -1,7 +1,11 @@
 """The one error a user is meant to read."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+JOINERS = "\u200c\u200d"
+"""Invisible, but part of how words and emoji are written."""
 
 
 class UserError(Exception):
@@ -27,3 +31,16 @@ def require_positive(**numbers: float | None) -> None:
     for name, value in numbers.items():
         if value is not None and value <= 0:
             raise UserError(f"{name}={value}: must be greater than 0\n  try: {name}=1 or more")
+
+
+def printable(text: object, keep: str = "") -> str:
+    """Text from outside (names of files and classes, stored values), safe on a terminal and in a log.
+
+    What steers a terminal, turns the direction of writing or is no text at all is shown as its escape: `\\x1b[2J`.
+    A name has no line breaks; a text that may have them is given `keep="\\n"`.
+    """
+    return "".join(c if c in keep or _shows(c) else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def _shows(character: str) -> bool:
+    return character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs"

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "ganctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "confdir", "schema", "progress"},
-    {"types", "seeding", "distributed", "device", "shift"},
+    {"types", "seeding", "distributed", "device", "shift", "pictures"},
     {"losses", "regularizers", "augment", "networks", "data", "metrics", "artifacts"},
     {"systems"},
     {"trainer", "checkpoint", "ema", "report", "watch", "monitors", "best", "players"},

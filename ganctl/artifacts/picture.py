@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganctl.errors import UserError
+from ganctl.pictures import MAKER, opened, signed
 
 Pixels = NDArray[np.uint8]
 """(N,H,W,C), 0 to 255."""
@@ -91,7 +92,8 @@ def scatter(
     axes.legend(loc="upper right", framealpha=0.9)
     with BytesIO() as png:
         figure.savefig(png, format="png")
-        return Image.open(png).convert("RGB")
+        with opened(png) as picture:
+            return picture.convert("RGB")
 
 
 @contextmanager
@@ -116,7 +118,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def save(image: Image.Image, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
     with replacing(path) as temporary:
-        image.save(temporary, format="PNG")
+        image.save(temporary, format="PNG", pnginfo=signed())
     return path
 
 
@@ -125,7 +127,9 @@ def save_film(frames: Iterable[Image.Image], path: Path, milliseconds: int, last
     opaque = [_on_white(frame) for frame in frames]
     durations = [*[milliseconds] * (len(opaque) - 1), last or milliseconds]
     with replacing(path) as temporary:
-        opaque[0].save(temporary, format="GIF", save_all=True, append_images=opaque[1:], duration=durations, loop=0)
+        opaque[0].save(
+            temporary, format="GIF", save_all=True, append_images=opaque[1:], duration=durations, loop=0, comment=MAKER
+        )
     return path
 
 

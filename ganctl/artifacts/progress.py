@@ -7,7 +7,8 @@ from PIL import Image
 
 from ganctl.artifacts.picture import save_film
 from ganctl.artifacts.sampler import Sampler
-from ganctl.errors import UserError, require_positive
+from ganctl.errors import UserError, printable, require_positive
+from ganctl.pictures import Unreadable, opened, quietly
 
 
 class Progress:
@@ -35,8 +36,10 @@ class Progress:
 
     def _read(self, path: Path) -> Image.Image:
         try:
-            with Image.open(path) as image:
+            with quietly(), opened(path) as image:
                 image.load()
                 return image
-        except OSError as error:
-            raise UserError(f"{path} is not a readable picture: {error}\n  try: delete it") from error
+        except Unreadable as error:
+            raise UserError(
+                f"{printable(path)} is not a readable picture: {printable(error)}\n  try: delete it"
+            ) from error

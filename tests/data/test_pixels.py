@@ -4,7 +4,7 @@ from PIL import Image
 from torch import from_numpy
 from torch.testing import assert_close
 
-from ganctl.data.pixels import ORIENTATION, Decoding, decode, look
+from ganctl.data.pixels import ORIENTATION, Decoding, Look, decode, look
 
 NATIVE = Decoding(None, "crop", 3)
 GREY = Decoding(None, "crop", 1)
@@ -26,7 +26,7 @@ def test_lossless_rgb_is_exact(tmp_path, suffix):
     pixels = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     path = saved(tmp_path / f"a.{suffix}", pixels)
     near(decode(path, NATIVE), pixels)
-    assert look(path) == ((5, 7), False)
+    assert look(path) == Look((5, 7), grey=False)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "webp"])
