@@ -55,9 +55,9 @@ class Device:
 
     def _try_to_compile(self) -> None:
         """Refuse to compile where that cannot work: without a compiler for C++, or a place to keep what it makes."""
-        tried = torch.compile(lambda x: x.sin() + 1, options={"force_disable_caches": True})
+        never_seen = int.from_bytes(os.urandom(6)) / 7  # what was compiled before would be taken from a cache
         try:
-            tried(torch.ones(8, device=self.torch))
+            torch.compile(lambda x: x.sin() + never_seen)(torch.ones(8, device=self.torch))
         except Exception as error:  # whatever compiling meets: a missing program, headers, a home folder
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
             raise UserError(

@@ -5,12 +5,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.distributed_c10d import TCPStore
 
 from ganctl import launch
 from ganctl.errors import UserError
@@ -54,12 +53,12 @@ def session(device_type: str) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _meeting(rank: int, size: int) -> TCPStore:
+def _meeting(rank: int, size: int) -> Any:
     """The store where processes meet that no torchrun has brought together; those that never come are named."""
     host, port, seconds = os.environ["MASTER_ADDR"], launch.number("MASTER_PORT", 0), launch.patience()
     log.info(f"waits up to {seconds:g} s for the {size} processes of WORLD_SIZE at {host}:{port}; this is rank {rank}")
     try:
-        return TCPStore(host, port, size, is_master=rank == 0, timeout=timedelta(seconds=seconds))
+        return dist.TCPStore(host, port, size, is_master=rank == 0, timeout=timedelta(seconds=seconds))  # type: ignore[attr-defined]  # torch leaves it out of its list
     except (RuntimeError, ValueError) as error:  # a time that is up, a name that is no machine, a port in use
         raise UserError(
             f"WORLD_SIZE={size}, but the other processes did not come to {host}:{port} within {seconds:g} s\n"
