@@ -102,11 +102,7 @@ def misfit_explained(what: str) -> Iterator[None]:
         ) from error
 
 
-def keep_copy(path: Path, step: int, keep: int) -> None:
-    """Keep `last.pt` as step_N.pt, and only the newest `keep` of those."""
-    if not keep:
-        return
-    copy = path.with_name(f"step_{step:08d}.pt")
-    write_atomically(copy, path.read_bytes())
-    for old in sorted(path.parent.glob("step_*.pt"))[:-keep]:
+def keep_newest(folder: Path, keep: int) -> None:
+    """Of the checkpoints step_N.pt in this folder only the newest `keep`."""
+    for old in sorted(folder.glob("step_*.pt"))[:-keep]:
         old.unlink()

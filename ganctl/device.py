@@ -61,7 +61,7 @@ class Device:
         except Exception as error:  # whatever compiling meets: a missing program, headers, a home folder
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
             raise UserError(
-                f"device.compile=true: nothing can be compiled here: {reason}\n"
+                f"device.compile=true: nothing can be compiled here\n  {reason}\n"
                 "  try: device.compile=false, or install a C++ compiler such as g++"
             ) from error
 

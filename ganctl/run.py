@@ -63,7 +63,7 @@ class Run:
         return self.numbers is not None or bool(_numbered(self.folder.parent, self.folder.name))
 
     def save(self, state: checkpoint.State, name: str) -> Path:
-        """Write checkpoints/NAME.pt, `last` or `best`."""
+        """Write checkpoints/NAME.pt: `last`, `best` or `step_N`."""
         path = self.last.with_name(f"{name}.pt")
         checkpoint.save(state, path)
         config = self.folder / "config.yaml"

@@ -293,9 +293,11 @@ class Trainer:
     def _save(self, save: Save | None) -> None:
         self.require_finite()
         if save:
-            path = save(self.state_dict(), "last")
+            state = self.state_dict()
+            if self.keep:  # before `last`, so that a run killed in between comes here once more
+                checkpoint.keep_newest(save(state, f"step_{self.step:08d}").parent, self.keep)
+            save(state, "last")
             self.saved = self.step
-            checkpoint.keep_copy(path, self.step, self.keep)
 
 
 def _require_batch(system: System, batch_size: int, shards: int) -> None:
