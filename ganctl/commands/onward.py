@@ -17,6 +17,7 @@ from ganctl.run import Run, differing
 from ganctl.trainer import Trainer
 from ganctl.watch import BY_SIGNAL, NO_BETTER, OUT_OF_TIME
 
+MISSING = object()
 log = logging.getLogger("ganctl")
 
 
@@ -34,8 +35,9 @@ class Onward:
         changes = {**self._name(), **changes}
         folders = [word for folder in config.own_folders() for word in ("--config-dir", str(folder))]
         typed = [item for item in config.overrides() if item.lstrip("+").split("=")[0] not in {"fresh", *changes}]
-        added = {item.lstrip("+").split("=")[0] for item in config.overrides() if item.startswith("+")}
-        now = [f"{'++' if key in added else ''}{key}={written(value)}" for key, value in changes.items()]
+        own = {item.lstrip("+").split("=")[0] for item in config.overrides() if item.startswith("+")}
+        new = {key for key in changes if key in own or OmegaConf.select(self.cfg, key, default=MISSING) is MISSING}
+        now = [f"{'++' if key in new else ''}{key}={written(value)}" for key, value in changes.items()]
         return " ".join([started_by(), "train", *map(shlex.quote, [*folders, *typed, *now])])
 
     def further(self) -> str:
@@ -54,7 +56,7 @@ class Onward:
         OmegaConf.update(changed, "steps", steps)
         kept = differing(config.plain(self.cfg), config.plain(changed))
         schedule = self.trainer.schedule
-        if schedule and schedule(steps - 1) == 0 and "schedule.over" in kept:
+        if schedule and schedule(steps) == 0 and self.trainer.step <= schedule.over:
             kept["schedule.again"] = True  # it has fallen to 0, where nothing would be learned
         if self.plain["epochs"] is None:
             return {"steps": steps, **kept}
