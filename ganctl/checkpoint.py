@@ -1,9 +1,9 @@
 """Checkpoints: written atomically, read without running anything they hold."""
 
+import errno
 import io
 import os
 import pickle
-import shutil
 import warnings
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -36,17 +36,28 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UserError(
             f"cannot write {path}: {error.strerror}\n  try: free some space or start from a writable folder; "
             "what was written before is intact, and the same command continues from there"
         ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut, where the system lets folders be opened and synced: Windows does not."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM):
+            raise
+    finally:
+        os.close(opened)
 
 
 def load(path: Path, parts: Set[str] = PARTS) -> State:
@@ -91,13 +102,7 @@ def misfit_explained(what: str) -> Iterator[None]:
         ) from error
 
 
-def keep_copy(path: Path, step: int, keep: int) -> None:
-    """Keep `last.pt` as step_N.pt, and only the newest `keep` of those."""
-    if not keep:
-        return
-    copy = path.with_name(f"step_{step:08d}.pt")
-    temporary = copy.with_name(copy.name + ".tmp")
-    shutil.copyfile(path, temporary)
-    temporary.replace(copy)
-    for old in sorted(path.parent.glob("step_*.pt"))[:-keep]:
+def keep_newest(folder: Path, keep: int) -> None:
+    """Of the checkpoints step_N.pt in this folder only the newest `keep`."""
+    for old in sorted(folder.glob("step_*.pt"))[:-keep]:
         old.unlink()

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ganctl import launch
 from ganctl.errors import UserError, did_you_mean
 
 COMMANDS = {
@@ -77,7 +78,7 @@ def _dispatch(args: list[str]) -> None:
 
 
 def _refuse_what_hydra_cannot(rest: list[str], multirun: bool) -> None:
-    if multirun and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if multirun and launch.number("WORLD_SIZE", 1) > 1:
         raise UserError("a sweep (-m) cannot run under torchrun\n  try: one torchrun for each configuration")
     if multirun and any(flag in rest for flag in ("--cfg", "-c", "--info", "-i")):
         raise UserError("-m and --cfg or --info do not go together\n  try: without -m")

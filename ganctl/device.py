@@ -50,6 +50,20 @@ class Device:
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(self.deterministic)
+        if self.compile:
+            self._try_to_compile()
+
+    def _try_to_compile(self) -> None:
+        """Refuse to compile where that cannot work: without a compiler for C++, or a place to keep what it makes."""
+        never_seen = int.from_bytes(os.urandom(6)) / 7  # what was compiled before would be taken from a cache
+        try:
+            torch.compile(lambda x: x.sin() + never_seen)(torch.ones(8, device=self.torch))
+        except Exception as error:  # whatever compiling meets: a missing program, headers, a home folder
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+            raise UserError(
+                f"device.compile=true: nothing can be compiled here\n  {reason}\n"
+                "  try: device.compile=false, or install a C++ compiler such as g++"
+            ) from error
 
     def autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.torch.type, torch.bfloat16, enabled=self.precision == "bf16")

@@ -1,21 +1,22 @@
 """Several processes started by torchrun. In a process alone every function here does nothing."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from ganctl import launch
+from ganctl.errors import UserError
 from ganctl.types import is_running_statistic
 
+log = logging.getLogger("ganctl")
 T = TypeVar("T")
-
-
-def under_torchrun() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def rank() -> int:
@@ -27,20 +28,42 @@ def world() -> int:
 
 
 def local_rank() -> int:
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return launch.number("LOCAL_RANK", 0)
+
+
+def local_world() -> int:
+    return launch.number("LOCAL_WORLD_SIZE", world())
 
 
 @contextmanager
 def session(device_type: str) -> Iterator[None]:
     """Join torchrun's process group (NCCL on CUDA, else gloo) and leave it at the end."""
-    if not under_torchrun() or dist.is_initialized():
+    if launch.processes() == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group("nccl" if device_type == "cuda" else "gloo")
+    backend = "nccl" if device_type == "cuda" else "gloo"
+    if launch.by_torchrun():
+        dist.init_process_group(backend)
+    else:
+        rank, size = launch.number("RANK", 0), launch.processes()
+        dist.init_process_group(backend, store=_meeting(rank, size), rank=rank, world_size=size)
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _meeting(rank: int, size: int) -> Any:
+    """The store where processes meet that no torchrun has brought together; those that never come are named."""
+    host, port, seconds = os.environ["MASTER_ADDR"], launch.number("MASTER_PORT", 0), launch.patience()
+    log.info(f"waits up to {seconds:g} s for the {size} processes of WORLD_SIZE at {host}:{port}; this is rank {rank}")
+    try:
+        return dist.TCPStore(host, port, size, is_master=rank == 0, timeout=timedelta(seconds=seconds))  # type: ignore[attr-defined]  # torch leaves it out of its list
+    except (RuntimeError, ValueError) as error:  # a time that is up, a name that is no machine, a port in use
+        raise UserError(
+            f"WORLD_SIZE={size}, but the other processes did not come to {host}:{port} within {seconds:g} s\n"
+            f"  try: {launch.ALONE}; or export {launch.PATIENCE}=600, seconds to wait where they start later"
+        ) from error
 
 
 @torch.no_grad()

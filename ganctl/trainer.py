@@ -98,9 +98,11 @@ class Trainer:
                 module.compile()
         self.watch = Watch(device.torch)
         self.step = self.images = self.moves = 0
+        self.saved: int | None = None
+        """The step of the last checkpoint."""
 
     def fit(self, save: Save | None = None, report: Report | None = None, evaluate: Evaluate | None = None) -> int:
-        """Train up to `steps`. Returns 0, or why it ended early: a signal number, OUT_OF_TIME or NO_BETTER.
+        """Train up to `steps`. Returns 0, or why it ended early: BY_SIGNAL + a signal, OUT_OF_TIME or NO_BETTER.
 
         All three are None on every rank but 0. `evaluate` sees the averaged weights in evaluation mode.
         """
@@ -201,7 +203,7 @@ class Trainer:
     def require_finite(self) -> None:
         """Stop the run at the first term or weight that is not finite; what was saved before stays."""
         found = distributed.agree(self.watch.first_bad(), self.device.torch)
-        self.watch.require_finite(found, self.system, self.step)
+        self.watch.require_finite(found, self.system, self.step, self.saved)
 
     def _log(self, report: Report | None) -> None:
         self.require_finite()
@@ -268,6 +270,7 @@ class Trainer:
 
     def load_state_dict(self, state: checkpoint.State) -> None:
         self.step, self.images = state["step"], state["images"]
+        self.saved = self.step
         self.best.load_state_dict(state["best"])
         with checkpoint.misfit_explained("networks"):
             self.system.load_state_dict(state["system"])
@@ -290,7 +293,11 @@ class Trainer:
     def _save(self, save: Save | None) -> None:
         self.require_finite()
         if save:
-            checkpoint.keep_copy(save(self.state_dict(), "last"), self.step, self.keep)
+            state = self.state_dict()
+            if self.keep:  # before `last`, so that a run killed in between comes here once more
+                checkpoint.keep_newest(save(state, f"step_{self.step:08d}").parent, self.keep)
+            save(state, "last")
+            self.saved = self.step
 
 
 def _require_batch(system: System, batch_size: int, shards: int) -> None:

@@ -80,7 +80,7 @@ class Schedule:
     """A number that changes with the step: from `start` to `end` over `over` steps, then held at `end`.
 
     "constant" stays at `start`; "step" does so for `over` steps, then jumps to `end`. `warmup` steps rise linearly from
-    near 0 to `start` first and count within `over`.
+    near 0 to `start` first and count within `over`. again=True starts anew after each `over` steps.
     """
 
     def __init__(
@@ -90,14 +90,17 @@ class Schedule:
         over: int = 1,
         shape: Literal["constant", "step", "linear", "cosine"] = "linear",
         warmup: int = 0,
+        again: bool = False,
     ) -> None:
         if shape not in ("constant", "step", "linear", "cosine"):
             raise UserError(f"schedule shape '{shape}' is unknown\n  try: constant, step, linear or cosine")
         if over < 1 or warmup < 0:
             raise UserError(f"schedule: over={over} must be at least 1 and warmup={warmup} at least 0")
         self.start, self.end, self.over, self.shape, self.warmup = start, end, over, shape, warmup
+        self.again = again
 
     def __call__(self, step: int) -> float:
+        step = step % self.over if self.again else step
         if step < self.warmup:
             return self.start * (step + 1) / self.warmup
         if self.shape == "constant":

@@ -17,8 +17,10 @@ from ganctl.types import Terms
 
 MAX_TERMS = 1000
 NEVER = torch.iinfo(torch.int64).max
-OUT_OF_TIME, NO_BETTER = 1, 3
-"""Why a run stopped, where it was no signal; no process gets signal 1 or 3 noted here."""
+OUT_OF_TIME, NO_BETTER, BY_SIGNAL = 1, 2, 128
+"""Why a run stopped; a signal counts from 128 on, the status of a process that it ends."""
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")
+"""What a person, a lost terminal or a cluster's clock says when a run must end; no system has them all."""
 
 
 class Watch:
@@ -60,8 +62,11 @@ class Watch:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         self.latest[f"gradient_norm/{player}"] = nn.utils.get_total_norm(gradients)
 
-    def require_finite(self, bad: int, system: nn.Module, step: int) -> None:
-        """Stop at the first term, or else weight, that is not finite. `bad` is what some rank has noted."""
+    def require_finite(self, bad: int, system: nn.Module, step: int, saved: int | None) -> None:
+        """Stop at the first term, or else weight, that is not finite. `bad` is what some rank has noted.
+
+        saved: the step of the last checkpoint, if there is one.
+        """
         if bad >= 0:
             step, number = divmod(bad, MAX_TERMS)
             what = next(name for name, other in self.numbers.items() if other == number)
@@ -70,10 +75,8 @@ class Watch:
             if all(bool(torch.isfinite(tensor).all()) for tensor in weights):
                 return
             what = "a weight"
-        raise Diverged(
-            f"{what} is no longer a finite number at step {step}; the last good checkpoint is kept\n"
-            "  try: a smaller learning rate (optimizer.lr=1e-4), clip_grad=1.0, or another loss"
-        )
+        kept = "nothing was saved yet" if saved is None else f"the last good checkpoint, of step {saved}, is kept"
+        raise Diverged(f"{what} is no longer a finite number at step {step}; {kept}")
 
 
 @contextmanager
@@ -85,13 +88,17 @@ def out_of_memory_explained() -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise UserError(
-            "out of memory\n  try: a smaller batch_size, or accumulate=2 (the same batch in two parts); "
-            "the last checkpoint is kept and the same command continues"
+            "out of memory; what was saved before is intact\n"
+            "  try: a smaller batch_size, or accumulate=2 (the same batch in two parts)"
         ) from error
 
 
 class Stop:
-    """Inside, SIGINT and SIGTERM are noted, so that the step under way ends well; a second one ends it at once."""
+    """Inside, a signal to stop is noted, so that the step under way ends well and is saved.
+
+    Clusters and launchers send more than one: only a second Ctrl-C, by a person, ends it at once. SIGHUP counts unless
+    it was ignored before, as nohup has it.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.signal = device, 0
@@ -99,7 +106,9 @@ class Stop:
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():  # no other thread may listen
-            self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+            wanted = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+            self.before = {number: signal.signal(number, self._note) for number in wanted}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -107,13 +116,16 @@ class Stop:
             signal.signal(number, handler)
 
     def agreed(self, out_of_time: bool, meeting: bool) -> int:
-        """0 to go on, else the signal or OUT_OF_TIME. Several ranks agree, and only when all are at a `meeting`."""
+        """0 to go on, else BY_SIGNAL + the signal, or OUT_OF_TIME.
+
+        Several ranks agree, and only when all are at a `meeting`.
+        """
         stop = self.signal or (OUT_OF_TIME if out_of_time else 0)
         if distributed.world() == 1:
             return stop
         return distributed.agree(stop, self.device) if meeting else 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:
+        if self.signal and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = number
+        self.signal = self.signal or BY_SIGNAL + number

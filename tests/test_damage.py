@@ -248,7 +248,11 @@ def test_a_loss_that_is_no_longer_finite(refused, good, go_on, monkeypatch, work
 
     monkeypatch.setattr(Standard, "_g_terms", g_terms)
     told = go_on("steps=12", "every.checkpoint=4")
-    refused(told, "loss/g/adversarial is no longer a finite number at step 6", "the last good checkpoint is kept")
+    refused(
+        told,
+        "loss/g/adversarial is no longer a finite number at step 6",
+        "the last good checkpoint, of step 4, is kept",
+    )
     assert snapshot(good) == before  # of step 4; step 8 was not saved
     assert "no longer a finite number" in (good / "train.log").read_text()
 

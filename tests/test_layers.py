@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganctl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
-    {"errors", "confdir", "schema", "progress"},
+    {"errors", "confdir", "schema", "progress", "launch"},
     {"types", "seeding", "distributed", "device", "shift", "pictures"},
     {"losses", "regularizers", "augment", "networks", "data", "metrics", "artifacts"},
     {"systems"},

@@ -2,8 +2,6 @@
 
 import logging
 import math
-import shlex
-import signal
 import typing
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganctl import checkpoint, config, distributed, report, sweep
+from ganctl.commands.onward import Onward, leave
 from ganctl.confdir import Config
 from ganctl.data.dataset import Dataset
 from ganctl.device import Device
@@ -21,7 +20,6 @@ from ganctl.run import Run, find_run, open_run
 from ganctl.seeding import derive, seed_default
 from ganctl.systems.system import System
 from ganctl.trainer import Evaluate, Trainer
-from ganctl.watch import NO_BETTER, OUT_OF_TIME
 
 log = logging.getLogger("ganctl")
 
@@ -62,7 +60,7 @@ def run(cfg: DictConfig) -> float:
         trainer = build_trainer(plain, dataset, device)
         config.warn_of_lost_companions(plain)
         try:
-            return train(trainer, plain, dataset)
+            return train(trainer, cfg, plain)
         except Diverged as error:
             if not config.sweeping():
                 raise
@@ -109,7 +107,7 @@ def build_trainer(plain: Config, dataset: Dataset, device: Device) -> Trainer:
     )
 
 
-def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
+def train(trainer: Trainer, cfg: DictConfig, plain: Config) -> float:
     """Rank 0 opens the run folder, saves and reports; every rank restores the same state and trains."""
     if distributed.rank():
         if not finished(trainer, distributed.from_rank_0(None)):
@@ -122,9 +120,11 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
     network = "model" if config.choice("experiment") == "None" else "experiment"
     names = dict.fromkeys(config.choice(group).replace("/", "_") for group in ("dataset", network, "loss"))
     label = "-".join(names)  # experiment=wgan is named once
-    run = open_run(plain, label, dataset.fingerprint)
+    content = trainer.dataset.fingerprint
+    run = open_run(plain, label, content)
+    onward = Onward(cfg, plain, run, trainer)
     with run.locked(), report.file_log(run.folder):
-        run.write_config(plain, dataset.fingerprint)
+        run.write_config(plain, content)
         state = distributed.from_rank_0(starting_state(run, weights))
         done = finished(trainer, state)
         with report.Report(run.folder, trainer.steps, trainer.step) as told:
@@ -134,17 +134,19 @@ def train(trainer: Trainer, plain: Config, dataset: Dataset) -> float:
             value = worth(trainer, told)
             sweep.outcome.update(run=str(run.folder), step=trainer.step, value=f"{value:.6g}")
             if done:
-                log.info(f"{run.folder} is finished: it has {trainer.step} steps, {trainer.steps} were asked for")
-                log.info(f"  try: {further(trainer)} to go on, or {again(fresh='true')} for a second run")
+                onward.nothing_left()
                 return value
             announce(trainer, plain, run)
             evaluate = evaluator(plain, run, device=trainer.device)
-            ended = trainer.fit(lambda state, name: run.save({**state, "config": plain}, name), told, evaluate)
+            try:
+                ended = trainer.fit(lambda state, name: run.save({**state, "config": plain}, name), told, evaluate)
+            except Diverged as error:
+                raise onward.diverged(error) from error
             value = worth(trainer, told)
             if not ended:
                 told.settings(flat(plain), {"loss": value})
         sweep.outcome.update(step=trainer.step, value=f"{value:.6g}")
-        farewell(trainer, run, ended)
+        onward.farewell(ended)
     leave(ended)
     return value
 
@@ -212,47 +214,6 @@ def announce(trainer: Trainer, plain: Config, run: Run) -> None:
     log.info(f"device   {device.torch}{ranks}, {device.precision}, batch {trainer.batch_size}, seed {trainer.seed}")
     where = f"continues at step {trainer.step} of" if trainer.step else "takes"
     log.info(f"run      {run.folder} {where} {trainer.steps} steps")
-
-
-def farewell(trainer: Trainer, run: Run, ended: int) -> None:
-    """Where the run is, and what to type next."""
-    if ended:
-        reasons = {OUT_OF_TIME: "the time is up", NO_BETTER: f"{trainer.best.metric} gets no better"}
-        why = reasons.get(ended) or f"stopped by {signal.Signals(ended).name}"
-        log.info(f"{why} after step {trainer.step} of {trainer.steps}; saved in {run.folder}")
-        log.info(f"  continue with: {further(trainer) if ended == NO_BETTER else again()}")
-        return
-    log.info(f"finished {trainer.steps} steps: {run.folder}")
-    log.info(f"  pictures   {run.folder / 'samples' / f'step_{trainer.step:08d}.png'}")
-    log.info(f"  draw more  {report.program()} sample run={run.folder}")
-    log.info(f"  train on   {further(trainer)}")
-
-
-def leave(ended: int) -> None:
-    """End the process as a signal's default action would, after all was saved."""
-    if ended not in (0, OUT_OF_TIME, NO_BETTER):
-        raise SystemExit(128 + ended)
-
-
-def further(trainer: Trainer) -> str:
-    """The command that trains a finished run on: with more patience where that ended it, else with more steps."""
-    if trainer.best.enough:
-        return again(**{"best.patience": 2 * (trainer.best.patience or 1)})
-    return again(steps=2 * trainer.step)
-
-
-def again(**changes: object) -> str:
-    """The command that continues this run, with some values changed."""
-    folders = [word for folder in config.own_folders() for word in ("--config-dir", str(folder))]
-    kept = [item for item in config.overrides() if item.split("=")[0] not in changes and item != "fresh=true"]
-    return " ".join(
-        [
-            report.program(),
-            "train",
-            *map(shlex.quote, [*folders, *kept]),
-            *(f"{key}={value}" for key, value in changes.items()),
-        ]
-    )
 
 
 def flat(node: Any, path: str = "") -> dict[str, str | int | float | bool]:

@@ -29,7 +29,7 @@ def cache_dir() -> Path:
     except RuntimeError as error:  # no HOME, and a user whom the system does not know
         raise UserError(
             f"there is no home folder to keep decoded images and downloads in ({printable(error)})\n"
-            "  try: GANCTL_CACHE=FOLDER, in front of the command"
+            "  try: export GANCTL_CACHE=/tmp/ganctl"
         ) from error
 
 
