@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganctl.data.dataset import Dataset, Split, part_of
+from ganctl.data.dataset import Dataset, part_of
 from ganctl.data.decode import decoded
 from ganctl.data.memory import unflat
 from ganctl.data.pixels import Decoding
+from ganctl.data.source import Split
 from ganctl.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
