@@ -12,8 +12,9 @@ from torch import Tensor
 from ganctl import config
 from ganctl.artifacts.sampler import Sampler
 from ganctl.confdir import Config
-from ganctl.data.dataset import Dataset, Split
+from ganctl.data.dataset import Dataset
 from ganctl.data.points import Mixture
+from ganctl.data.source import Split
 from ganctl.data.stacked import Stacked
 from ganctl.errors import UserError, require_positive
 from ganctl.features import Pixels, Reading, Source, classifier_source, inception_source
@@ -119,12 +120,12 @@ class Judge:
         distances, rows = [], []
         for start in with_bar(range(0, len(self.learned), height), "neighbours"):
             indices = torch.arange(start, min(start + height, len(self.learned)))
-            near = torch.cdist(drawn.flatten(1), self.learned.take(indices).flatten(1))
+            near = torch.cdist(drawn.flatten(1), self.learned.take(indices)["image"].flatten(1))
             found = near.topk(min(k, len(indices)), largest=False)
             distances.append(found.values)
             rows.append(indices[found.indices])
         nearest = torch.cat(rows, 1).gather(1, torch.cat(distances, 1).topk(k, largest=False).indices)
-        beside = self.learned.take(nearest.flatten()).view(*nearest.shape, *drawn.shape[1:])
+        beside = self.learned.take(nearest.flatten())["image"].view(*nearest.shape, *drawn.shape[1:])
         return torch.cat([drawn[:, None], beside], 1)
 
     @property
@@ -177,7 +178,7 @@ class Judge:
 
     def _samples(self, data: Dataset, rows: Tensor) -> Samples:
         classes = None if data.labels is None else data.labels[rows]
-        return Samples(lambda: data.take(rows) * data.scale, (data.fingerprint, rows.tolist()), classes)
+        return Samples(lambda: data.take(rows)[data.key] * data.scale, (data.fingerprint, rows.tolist()), classes)
 
     # -- what reads them --------------------------------------------------------------------------------------------
 

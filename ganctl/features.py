@@ -196,7 +196,7 @@ def learn(train: Dataset, test: Dataset) -> checkpoint.State:
         torch.set_num_threads(threads)
     network = system.network.eval()
     source = Network(network, "", "", device.torch)
-    seen = source.read(test.take(torch.arange(len(test)))).probabilities
+    seen = source.read(test.take(torch.arange(len(test)))["image"]).probabilities
     assert seen is not None
     assert test.labels is not None
     accuracy = (seen.argmax(1) == test.labels).double().mean().item()

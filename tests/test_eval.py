@@ -254,7 +254,7 @@ def test_the_critic_says_what_it_thinks_of_seen_and_unseen_images(workplace):
 
 def test_neighbours_are_the_nearest_of_all_training_images(workplace, monkeypatch):
     judged = Judge(DIGITS, {"nearest": Nearest()}, n=50)
-    learned = judged.learned.take(torch.arange(len(judged.learned)))
+    learned = judged.learned.take(torch.arange(len(judged.learned)))["image"]
     order = [7, 4, 31]
     copies = SimpleNamespace(conditional=False, draw=lambda seeds, labels: learned[[order[seed] for seed in seeds]])
     shown = judged.neighbours(copies, count=3, k=2)

@@ -98,7 +98,7 @@ def test_other_data_have_another_classifier(digits):
 
 def test_what_is_read_does_not_depend_on_what_is_read_with_it(digits):
     source = classifier_source(*digits, CPU)
-    x = digits[1].take(torch.arange(20))
+    x = digits[1].take(torch.arange(20))["image"]
     together, alone = source.read(x), source.read(x[:1])
     assert_close(together.features[:1], alone.features)
     assert_close(together.probabilities.sum(1), torch.ones(20))
@@ -115,7 +115,7 @@ def test_a_damaged_classifier_is_trained_anew_with_a_warning(digits, stored, cap
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_features_are_read_anew_with_a_warning(digits, stored, caplog, damage):
-    source, x = classifier_source(*digits, CPU), digits[1].take(torch.arange(8))
+    source, x = classifier_source(*digits, CPU), digits[1].take(torch.arange(8))["image"]
     first = source.read_once(lambda: x, "facts")
     damage(stored("features"))
     assert_close(source.read_once(lambda: x, "facts").features, first.features)
@@ -123,7 +123,7 @@ def test_damaged_features_are_read_anew_with_a_warning(digits, stored, caplog, d
 
 
 def test_features_of_the_same_facts_are_not_read_again(digits):
-    source, x = classifier_source(*digits, CPU), digits[1].take(torch.arange(8))
+    source, x = classifier_source(*digits, CPU), digits[1].take(torch.arange(8))["image"]
     first = source.read_once(lambda: x, "facts")
     assert_close(source.read_once(lambda: x[:0], "facts"), first)
     assert_close(source.read_once(lambda: x[:3], "other facts").features, first.features[:3])
@@ -134,7 +134,7 @@ def test_stacked_digits_are_read_colour_by_colour(digits):
     test = StackedDigits(split="test", limit=10)
     stacked = classifier_source(StackedDigits(limit=10), test, CPU)
     assert stacked.name == plain.name
-    x = test.take(torch.arange(10))
+    x = test.take(torch.arange(10))["image"]
     found = stacked.read(x)
     red, green, blue = (plain.read(x[:, colour : colour + 1]) for colour in range(3))
     assert_close(found.features, torch.cat([red.features, green.features, blue.features], 1))

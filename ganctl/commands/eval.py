@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from ganctl import checkpoint, config, report
 from ganctl.artifacts.picture import save, tile, to_uint8
 from ganctl.confdir import Config
-from ganctl.data.dataset import Split
+from ganctl.data.source import Split
 from ganctl.device import Device
 from ganctl.errors import UserError, require_positive
 from ganctl.evaluate import Judge, SourceName

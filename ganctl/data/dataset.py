@@ -1,6 +1,6 @@
-"""The base of every data set: one split, and an endless stream of batches whose position is arithmetic."""
+"""The base of every data set that is made of arrays: one split of it, and its batches."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import ClassVar, Literal, NamedTuple
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ganctl.data.memory import ahead, flat, move, unflat
-from ganctl.errors import UserError, require_positive
+from ganctl.data.source import Source, Split, agree
+from ganctl.errors import UserError
 from ganctl.seeding import generator
 from ganctl.types import Batch
 
 CPU = torch.device("cpu")
-Split = Literal["train", "valid", "test"]
 
 
 class Turn(NamedTuple):
@@ -23,30 +23,27 @@ class Turn(NamedTuple):
     flips: Tensor | None
 
 
-class Dataset:
+class Dataset(Source):
     """One split of a data set, in memory or in a memory map.
 
     `samples` is uint8 (N,C,H,W), or float32 (N,2) for points, and holds the whole train or test part: `split`,
-    `holdout` and `limit` choose the rows that stay. `labels` is int64 (N,), indices into `names`.
+    `holdout` and `limit` choose the rows that stay. `labels` is int64 (N,), indices into `classes`. `fields` are
+    further entries of a batch by the same rows, uint8 (N,H,W) maps or (N,T) words, int64 in a batch: a map is mirrored
+    with its image, and words, which may say left or right, forbid `flip`.
     `shape`, `num_classes` and `class_names` may be declared: what the data contradict is refused; `num_classes=0`
     drops the labels.
     `content` stands for the samples in the fingerprint where reading them all again would take long.
     """
 
-    key: ClassVar[Literal["image", "points"]] = "image"
-    """The name of the samples in a batch."""
     mapped: ClassVar[bool] = False
     """Whether the samples lie in a memory map and are read batch by batch."""
-    scale: float = 1.0
-    """Points only: the number by which they were divided."""
-    centres: list[list[float]] | None = None
-    """Points only: the modes of the mixture, in true units."""
 
     def __init__(
         self,
         samples: Tensor,
         labels: Tensor | None = None,
-        names: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        fields: Mapping[str, Tensor] | None = None,
         *,
         shape: Sequence[int] | None = None,
         num_classes: int | None = None,
@@ -63,25 +60,36 @@ class Dataset:
         self.shape = self._shape()
         agree("shape", shape, self.shape)
         self.labels = None if labels is None or num_classes == 0 else labels[rows].clone()
-        self.class_names = None if self.labels is None or names is None else list(names)
+        self.class_names = None if self.labels is None or classes is None else list(classes)
         agree("class_names", class_names, self.class_names)
         self.num_classes = len(self.class_names or ())
         agree("num_classes", num_classes, self.num_classes)
+        self.fields = {name: field[rows].clone() for name, field in (fields or {}).items()}
+        words = sorted(name for name, field in self.fields.items() if field.dim() == 2)
+        if flip and words:
+            raise UserError(
+                f"dataset.flip=true: the {words[0]} of a mirrored image would be wrong\n  try: dataset.flip=false"
+            )
         self.flip = flip
         self.fingerprint = self._fingerprint(content and f"{content} {rows}")
         self._placed: dict[tuple[torch.device, bool], Tensor] = {}
+        self._held: tuple[torch.device, dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.key, *self.fields, *(("label",) if self.labels is not None else ()))
 
     @property
     def images(self) -> Tensor:
         """All images, uint8 (N,C,H,W), on the CPU."""
         return self.samples
 
-    def take(self, rows: Tensor) -> Tensor:
-        """These samples as networks see them, on the CPU: float32 images in [-1,1], or points divided by `scale`."""
-        return self._finish(self._reader(CPU, False)(rows), None)
+    def take(self, rows: Tensor) -> Batch:
+        """These rows as networks see them, on the CPU: float32 images in [-1,1], or points divided by `scale`."""
+        return {self.key: self._finish(self._reader(CPU, False)(rows), None), **self._beside(rows, CPU)}
 
     def stream(
         self,
@@ -97,20 +105,9 @@ class Dataset:
         """Endless batches of batch_size / world on this rank, after `start` samples have been seen over all ranks.
 
         Epoch e is a permutation drawn from (seed, e); its last partial batch is dropped, and ranks take disjoint
-        slices of each whole batch. `start` is a multiple of batch_size. Images are float32 in [-1,1], x / 127.5 - 1.
+        slices of each whole batch.
         """
-        require_positive(batch_size=batch_size)
-        if batch_size % world:
-            raise UserError(
-                f"batch_size={batch_size}: is the whole batch and cannot be divided among {world} processes\n"
-                f"  try: batch_size={-(-batch_size // world) * world}"
-            )
-        if batch_size > len(self):
-            words = "points" if self.key == "points" else "images"
-            raise UserError(
-                f"batch_size={batch_size}: larger than the data, which have {len(self)} {words}\n"
-                f"  try: batch_size={len(self) // world * world or world}"
-            )
+        self.require_batch(batch_size, world)
         device = torch.device(device)
         home = CPU if self.mapped else device
         return self._batches(
@@ -136,17 +133,25 @@ class Dataset:
         self, turns: Iterator[Turn], home: torch.device, device: torch.device, channels_last: bool
     ) -> Generator[Batch, None, None]:
         read = self._reader(home, channels_last)
-        labels = None if self.labels is None else self.labels.to(home)
 
         def load(turn: Turn) -> tuple[Turn, Tensor]:
             return turn, read(turn.rows)
 
         for turn, samples in ahead(load, turns) if self.mapped else map(load, turns):
             flips = None if turn.flips is None else move(turn.flips, device)
-            batch: Batch = {self.key: self._finish(move(samples, device), flips)}
-            if labels is not None:
-                batch["label"] = move(labels.index_select(0, turn.rows), device)
-            yield batch
+            beside = self._beside(turn.rows, device, flips)
+            yield {self.key: self._finish(move(samples, device), flips), **beside}
+
+    def _beside(self, rows: Tensor, device: torch.device, flips: Tensor | None = None) -> Batch:
+        """The fields and the labels of these rows, int64."""
+        held = self.fields if self.labels is None else {**self.fields, "label": self.labels}
+        if self._held is None or self._held[0] != rows.device:
+            self._held = rows.device, {name: field.to(rows.device) for name, field in held.items()}
+        found = {name: move(field.index_select(0, rows), device).long() for name, field in self._held[1].items()}
+        if flips is not None:
+            maps = [name for name, field in found.items() if field.dim() == 3]
+            found |= {name: torch.where(flips.view(-1, 1, 1), found[name].flip(-1), found[name]) for name in maps}
+        return found
 
     def _reader(self, home: torch.device, channels_last: bool) -> Callable[[Tensor], Tensor]:
         """A function from an index to samples as they are stored, on `home`, in the layout asked for."""
@@ -175,8 +180,8 @@ class Dataset:
     def _fingerprint(self, content: str | None) -> str:
         digest = blake2b(f"{self.key} {len(self)} {self.shape}".encode(), digest_size=8)
         digest.update(self.samples.contiguous().numpy().data if content is None else content.encode())
-        if self.labels is not None:
-            digest.update(self.labels.numpy().data)
+        for beside in (*self.fields.values(), *(() if self.labels is None else (self.labels,))):
+            digest.update(beside.contiguous().numpy().data)
         return digest.hexdigest()
 
 
@@ -204,11 +209,3 @@ def rows_of(total: int, split: str, holdout: int, limit: int | None) -> slice:
         )
     first, last = {"train": (0, total - holdout), "valid": (total - holdout, total), "test": (0, total)}[split]
     return slice(first, last if limit is None else min(last, first + limit))
-
-
-def agree(name: str, declared: object, actual: object) -> None:
-    """Refuse a declared fact that the data contradict; None declares nothing."""
-    declared, actual = (list(fact) if isinstance(fact, Sequence) else fact for fact in (declared, actual))
-    if declared not in (None, actual):
-        said, found = (str(fact).replace(" ", "") for fact in (declared, actual))
-        raise UserError(f"dataset.{name}={said}: the data have {found}\n  try: dataset.{name}={found}")

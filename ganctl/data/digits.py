@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganctl.data.dataset import Dataset, Split, part_of
+from ganctl.data.dataset import Dataset, part_of
+from ganctl.data.source import Split
 from ganctl.errors import UserError
 
 NAMES = [str(digit) for digit in range(10)]

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganctl.data.dataset import Dataset, Split, part_of
+from ganctl.data.dataset import Dataset, part_of
 from ganctl.data.decode import decoded
 from ganctl.data.layout import arrange, classes_of, rows_of_part, say
 from ganctl.data.memory import unflat
 from ganctl.data.pixels import Decoding
 from ganctl.data.places import Found, Place, place_at
+from ganctl.data.source import Split
 from ganctl.errors import UserError, printable
 from ganctl.pictures import SUFFIXES
 

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganctl.data.dataset import Dataset, Split, agree, part_of
+from ganctl.data.dataset import Dataset, part_of
+from ganctl.data.source import Split, agree
 from ganctl.errors import require_positive
 from ganctl.seeding import derive
 
@@ -22,7 +22,7 @@ class Mixture(Dataset):
     from their mean, halved, plus sigma^2. The points do not depend on a run's seed; the test part is another draw.
     """
 
-    key: ClassVar[Literal["image", "points"]] = "points"
+    key = "points"
 
     def __init__(
         self,

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ganctl.data.dataset import Dataset, Split, part_of
+from ganctl.data.dataset import Dataset, part_of
 from ganctl.data.digits import Digits
 from ganctl.data.memory import flat, unflat
+from ganctl.data.source import Split
 from ganctl.data.vision import MNIST
 from ganctl.errors import require_positive
 from ganctl.seeding import generator

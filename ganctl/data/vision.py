@@ -15,7 +15,8 @@ from filelock import FileLock
 from torch import Tensor
 
 from ganctl.data.cache import cache_dir
-from ganctl.data.dataset import Dataset, Split, part_of
+from ganctl.data.dataset import Dataset, part_of
+from ganctl.data.source import Split
 from ganctl.errors import UserError
 
 TIMEOUT = 20.0
@@ -33,7 +34,7 @@ class Vision(Dataset, ABC):
     """The class's name in torchvision.datasets."""
     option: ClassVar[str]
     """What the command line calls it."""
-    names: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
+    classes: ClassVar[Sequence[str]] = [str(digit) for digit in range(10)]
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Vision(Dataset, ABC):
         super().__init__(
             images,
             labels,
-            self.names,
+            self.classes,
             shape=shape,
             num_classes=num_classes,
             class_names=class_names,
@@ -131,7 +132,7 @@ class FashionMNIST(MNIST):
 
     name = "FashionMNIST"
     option = "fashion_mnist"
-    names = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+    classes = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
 class KMNIST(MNIST):
@@ -139,7 +140,7 @@ class KMNIST(MNIST):
 
     name = "KMNIST"
     option = "kmnist"
-    names = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    classes = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 class CIFAR10(Vision):
@@ -147,7 +148,7 @@ class CIFAR10(Vision):
 
     name = "CIFAR10"
     option = "cifar10"
-    names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
     def files(self, root: Path, part: str) -> list[Path]:
         batches = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"]

@@ -175,3 +175,42 @@ def test_every_option_says_the_keys_and_defaults_of_its_class(path):
     for key, parameter in signature.parameters.items():
         if parameter.default is not None:
             assert node[key] == parameter.default, key
+
+
+def test_fields_go_with_their_rows():
+    samples = torch.arange(8, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 1, 2, 2).clone()
+    maps = samples[:, 0].clone()
+    words = torch.arange(8, dtype=torch.uint8).view(8, 1).expand(8, 3).clone()
+    data = Dataset(samples, torch.arange(8) % 2, ["a", "b"], {"segmap": maps, "caption": words}, limit=6)
+    assert data.names == ("image", "segmap", "caption", "label")
+    batch = next(data.stream(0, 6, seed=0))
+    numbers = ((batch["image"][:, 0, 0, 0] + 1) * 127.5).round().long()
+    assert numbers.max() == 5
+    assert batch["segmap"].dtype == batch["caption"].dtype == torch.int64
+    assert torch.equal(batch["segmap"][:, 1, 1], numbers)
+    assert torch.equal(batch["caption"][:, 2], numbers)
+    assert torch.equal(batch["label"], numbers % 2)
+    taken = data.take(torch.tensor([3, 1]))
+    assert taken["segmap"][:, 0, 0].tolist() == taken["caption"][:, 0].tolist() == [3, 1]
+
+
+def test_a_map_is_mirrored_with_its_image():
+    samples = torch.randint(256, (40, 1, 2, 3), dtype=torch.uint8)
+    batch = next(Dataset(samples, fields={"segmap": samples[:, 0]}, flip=True).stream(0, 40, seed=0))
+    assert torch.equal(((batch["image"][:, 0] + 1) * 127.5).round().long(), batch["segmap"])
+    assert sorted(map(tuple, batch["segmap"].flatten(1).tolist())) != sorted(map(tuple, samples.flatten(1).tolist()))
+
+
+def test_words_forbid_a_mirror():
+    samples, words = torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.zeros(4, 3, dtype=torch.uint8)
+    with pytest.raises(UserError, match="the caption of a mirrored image would be wrong"):
+        Dataset(samples, fields={"caption": words}, flip=True)
+
+
+def test_fields_count_in_the_fingerprint():
+    samples, maps = torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.zeros(4, 2, 2, dtype=torch.uint8)
+    prints = {
+        Dataset(samples).fingerprint,
+        *(Dataset(samples, fields={"segmap": maps + k}).fingerprint for k in (0, 1)),
+    }
+    assert len(prints) == 3

@@ -87,7 +87,7 @@ def test_cifar_batches_are_read(tmp_path, monkeypatch):
     pixels = rng.integers(0, 256, (len(names), 4, 3072), dtype=np.uint8)
     for name, rows in zip(names, pixels, strict=True):
         (folder / name).write_bytes(pickle.dumps({"data": rows, "labels": [3, 1, 4, 1]}))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CIFAR10.names)}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(CIFAR10.classes)}))
     for attribute in ("train_list", "test_list"):  # no checksum: these are not the real files
         listed = [[name, None] for name, _ in getattr(datasets.CIFAR10, attribute)]
         monkeypatch.setattr(datasets.CIFAR10, attribute, listed)
