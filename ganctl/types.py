@@ -1,7 +1,7 @@
 """The words every room shares. B batch, C channels, H W image, Z latent, K classes, F features."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -17,6 +17,23 @@ Batch = dict[str, Tensor]
 Terms = dict[str, Tensor]
 """Named scalars; a phase minimises their sum, and the names are the log keys."""
 
+ADVERSARIAL = "adversarial"
+"""The term that an adversarial loss gives; of several adversaries `adversarial_a`, `adversarial_b`."""
+LOGITS_REAL, LOGITS_FAKE = "logits/real", "logits/fake"
+"""What a discriminator said, in the log; of several adversaries `logits/real_a`, `logits/real_b`."""
+LOSS, GRADIENT_NORM, LEARNING_RATE = "loss/", "gradient_norm/", "learning_rate/"
+"""How the log's names begin: loss/PLAYER/TERM, gradient_norm/PLAYER, learning_rate/PLAYER."""
+
+
+def role(player: str) -> str:
+    """What a player is, whatever its number: `d0` and `d1` are discriminators, as `d` is."""
+    return player.rstrip("0123456789")
+
+
+def is_adversarial(term: str) -> bool:
+    """Whether a term of this name came from an adversarial loss."""
+    return term == ADVERSARIAL or term.startswith(f"{ADVERSARIAL}_")
+
 
 Boundary = Literal["zero", "mean_fake", "none"]
 """Above what a loss takes a real's logit for real: 0, the mean logit of the fakes, or nothing that its logits tell."""
@@ -31,6 +48,32 @@ class Critique(NamedTuple):
     """(B,...) each, from the input on; the last is what the head reads."""
     classes: Tensor | None = None
     """(B,K) class logits of an auxiliary head."""
+    others: tuple[Tensor, ...] = ()
+    """Logits of further heads, each of a shape of its own."""
+
+    @property
+    def heads(self) -> tuple[Tensor, ...]:
+        """The logits of all heads: an adversarial loss is the sum over them."""
+        return (self.logits, *self.others)
+
+    def widened(self) -> "Critique":
+        """Logits of 16 bits as float32: a mean of such would be rounded."""
+        if self.logits.dtype not in (torch.bfloat16, torch.float16):
+            return self
+        return self._replace(logits=self.logits.float(), others=tuple(logits.float() for logits in self.others))
+
+    def halves(self) -> tuple["Critique", "Critique"]:
+        """What was said of the first half of the batch, and of the second."""
+
+        def half(side: int) -> Critique:
+            return Critique(
+                self.logits.chunk(2)[side],
+                tuple(x.chunk(2)[side] for x in self.features),
+                None if self.classes is None else self.classes.chunk(2)[side],
+                tuple(x.chunk(2)[side] for x in self.others),
+            )
+
+        return half(0), half(1)
 
 
 class Generator(nn.Module):
@@ -47,6 +90,38 @@ class Generator(nn.Module):
 
     def prepare(self, z: Tensor, y: Tensor | None = None) -> None:
         """Called once before step 0 with latents and labels, alike on every rank; what is kept goes into buffers."""
+
+
+class Translator(nn.Module):
+    """`forward(x: (B,C,H,W)) -> (B,C,H,W)` in [-1,1], for any height and width; no image sees another of its batch."""
+
+
+class Encoding(NamedTuple):
+    """What an encoder says of samples: a normal distribution over latents, one for each."""
+
+    mean: Tensor
+    """(B,Z)."""
+    log_variance: Tensor | None = None
+    """(B,Z); None from an encoder that names one latent for sure."""
+    features: Tensor | None = None
+    """(B,F), what the last layer reads."""
+
+
+class Encoder(nn.Module):
+    """`forward(x: (B,C,H,W) or (B,2), y: (B,) | None) -> Encoding`."""
+
+    latent: int
+    """Z, the size of the latent vector."""
+
+
+class Code(NamedTuple):
+    """Entries of z that are meant to mean something: from `start` on, `size` of them."""
+
+    name: str
+    start: int
+    size: int
+    choice: bool
+    """Whether they are a one-hot vector, else each is a number in [-1,1]."""
 
 
 class Discriminator(nn.Module):
@@ -68,19 +143,24 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Phase:
-    """One player's turn within a step: `terms` of a batch are summed, and the player's optimizer steps on them."""
+    """One player's turn within a step: `terms` of a batch are summed, and the player's optimizer steps on them.
+
+    rate: a factor on the learning rate, beside the schedule's.
+    """
 
     player: str
     terms: Callable[[Batch], Terms]
     repeat: int = 1
     after: Callable[[], None] = lambda: None
+    rate: float = 1.0
 
 
 class Schedule:
     """A number that changes with the step: from `start` to `end` over `over` steps, then held at `end`.
 
     "constant" stays at `start`; "step" does so for `over` steps, then jumps to `end`. `warmup` steps rise linearly from
-    near 0 to `start` first and count within `over`. again=True starts anew after each `over` steps.
+    near 0 to `start` first; then `start` is held for the share `hold` of the other steps. Both count within `over`.
+    again=True starts anew after each `over` steps.
     """
 
     def __init__(
@@ -90,14 +170,19 @@ class Schedule:
         over: int = 1,
         shape: Literal["constant", "step", "linear", "cosine"] = "linear",
         warmup: int = 0,
+        hold: float = 0.0,
         again: bool = False,
     ) -> None:
         if shape not in ("constant", "step", "linear", "cosine"):
             raise UserError(f"schedule shape '{shape}' is unknown\n  try: constant, step, linear or cosine")
         if over < 1 or warmup < 0:
             raise UserError(f"schedule: over={over} must be at least 1 and warmup={warmup} at least 0")
+        if not 0 <= hold < 1:
+            raise UserError(f"schedule.hold={hold}: a share of the steps, from 0 to below 1\n  try: schedule.hold=0.5")
         self.start, self.end, self.over, self.shape, self.warmup = start, end, over, shape, warmup
         self.again = again
+        self.moving = (1 - hold) * max(0, over - warmup) or 1
+        """The number of steps, the last ones, over which it goes from `start` to `end`."""
 
     def __call__(self, step: int) -> float:
         step = step % self.over if self.again else step
@@ -107,7 +192,7 @@ class Schedule:
             return self.start
         if self.shape == "step":
             return self.start if step < self.over else self.end
-        done = min(1.0, (step - self.warmup) / max(1, self.over - self.warmup))
+        done = min(1.0, max(0.0, step - max(self.warmup, self.over - self.moving)) / self.moving)
         if self.shape == "cosine":
             done = (1 - math.cos(math.pi * done)) / 2
         return self.start + (self.end - self.start) * done
@@ -121,6 +206,12 @@ def is_running_statistic(name: str, buffer: Tensor) -> bool:
 def value_at(number: "float | Schedule", step: int) -> float:
     """A plain number, or what a schedule says at this step."""
     return number(step) if isinstance(number, Schedule) else number
+
+
+def summed(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one term or more, as over the heads of a discriminator; of one it is that term itself."""
+    first, *others = terms
+    return sum(others, first)
 
 
 @dataclass
@@ -146,25 +237,14 @@ class Play:
         """The discriminator with the batch's label and the augmentation bound."""
         x = x if self.augment is None else self.augment(x)
         critique = self.discriminator(x, self.label if y is None else y)
-        critique = critique if isinstance(critique, Critique) else Critique(*critique)
-        narrow = critique.logits.dtype in (torch.bfloat16, torch.float16)  # a mean of such would be rounded
-        return critique._replace(logits=critique.logits.float()) if narrow else critique
+        return (critique if isinstance(critique, Critique) else Critique(*critique)).widened()
 
     @cached_property
     def _on_both(self) -> tuple[Critique, Critique] | None:
         if self.phase == "g" or self.real.requires_grad or getattr(self.discriminator, "couples_batch", True):
             return None
         label = None if self.label is None else torch.cat([self.label, self.label])
-        logits, features, classes = self.critic(torch.cat([self.real, self.fake]), label)
-        real, fake = (
-            Critique(
-                logits.chunk(2)[side],
-                tuple(x.chunk(2)[side] for x in features),
-                None if classes is None else classes.chunk(2)[side],
-            )
-            for side in (0, 1)
-        )
-        return real, fake
+        return self.critic(torch.cat([self.real, self.fake]), label).halves()
 
     @cached_property
     def on_real(self) -> Critique:

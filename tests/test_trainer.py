@@ -68,7 +68,7 @@ def test_accumulated_parts_have_the_gradient_of_the_whole(recipe):
         chunks = iter(z.chunk(parts))
         phase = trainer.system.phases()[0]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ganctl.systems.standard.draw_latents", lambda *args, chunks=chunks: next(chunks))
+            patch.setattr(trainer.system.latents, "draw", lambda *args, chunks=chunks: next(chunks))
             trainer.update(phase, next(trainer._stream(0)))
         gradients.append([p.grad for p in trainer.params["d"]])
     torch.testing.assert_close(*gradients)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
-from ganctl.types import Critique, Play, Schedule, value_at
+from ganctl.types import Critique, Play, Schedule, is_adversarial, role, value_at
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ from ganctl.types import Critique, Play, Schedule, value_at
         ({"over": 10, "warmup": 4}, {0: 0.25, 1: 0.5, 3: 1.0, 4: 1.0, 7: 0.5, 10: 0.0}),
         ({"start": 2.0, "over": 10, "warmup": 4, "shape": "cosine"}, {1: 1.0, 4: 2.0, 6: 1.5, 7: 1.0}),
         ({"start": 2.0, "warmup": 2, "shape": "constant"}, {0: 1.0, 1: 2.0, 50: 2.0}),
+        # half of ten steps held, then five down; of the eight after the warm-up half are held, then four down
+        ({"over": 10, "hold": 0.5}, {0: 1.0, 5: 1.0, 6: 0.8, 9: 0.2, 10: 0.0, 11: 0.0}),
+        ({"over": 10, "hold": 0.5, "warmup": 2}, {0: 0.5, 1: 1.0, 6: 1.0, 7: 0.75, 9: 0.25, 10: 0.0}),
+        ({"over": 8, "hold": 0.25, "shape": "cosine"}, {2: 1.0, 4: 0.75, 5: 0.5, 8: 0.0}),
+        ({"over": 1, "hold": 0.5}, {0: 1.0, 1: 0.0}),
     ],
 )
 def test_schedules_by_hand(settings, values):
@@ -35,6 +40,8 @@ def test_schedules_by_hand(settings, values):
         ({"shape": "cosinus"}, "shape 'cosinus' is unknown\n  try: constant, step, linear or cosine"),
         ({"over": 0}, "over=0 must be at least 1"),
         ({"warmup": -1}, "warmup=-1 at least 0"),
+        ({"hold": 1.0}, "schedule.hold=1.0: a share of the steps, from 0 to below 1\n  try: schedule.hold=0.5"),
+        ({"hold": -0.1}, "schedule.hold=-0.1"),
     ],
 )
 def test_a_silly_schedule_is_refused(settings, words):
@@ -136,3 +143,37 @@ def test_they_are_judged_apart_where_one_pass_would_change_or_slow_it(reason):
     assert play.on_real.logits.tolist() == [2.0, 2.0]
     assert play.on_fake.logits.tolist() == [0.0, 0.0]
     assert critic.passes == 2
+
+
+class Scales(nn.Module):
+    """Two heads, of a vector and of a map, in 16 bits."""
+
+    couples_batch = False
+
+    def forward(self, x, y=None):
+        return Critique(x.sum(1).bfloat16(), (x,), None, ((3 * x[:, :, None, None]).bfloat16(),))
+
+
+def test_further_heads_are_widened_and_parted_as_the_logits_are():
+    real, fake = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])
+    play = Play(0, "d", nn.Identity(), Scales(), real, fake)
+    for judged, x in ((play.on_real, real), (play.on_fake, fake)):
+        assert [logits.dtype for logits in judged.heads] == [torch.float32] * 2
+        assert_close(judged.heads[0], x.sum(1))
+        assert_close(judged.heads[1], 3 * x[:, :, None, None])
+
+
+def test_one_head_is_all_heads():
+    critique = Critique(torch.ones(2))
+    assert len(critique.heads) == 1
+    assert critique.heads[0] is critique.logits
+
+
+def test_players_have_roles_and_terms_their_adversaries():
+    assert [role(player) for player in ("d", "g0", "d12", "e")] == ["d", "g", "d", "e"]
+    assert [is_adversarial(term) for term in ("adversarial", "adversarial_b", "adversarially", "r1")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -15,6 +15,7 @@ from ganctl.artifacts.picture import limits_of, save, save_film, scatter, tile
 from ganctl.artifacts.sampler import Sampler
 from ganctl.errors import UserError, require_positive
 from ganctl.progress import with_bar
+from ganctl.systems.prior import Prior
 
 
 def linear(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -38,7 +39,9 @@ def spherical(a: Tensor, b: Tensor, t: float) -> Tensor:
 class Interpolation:
     """`interpolation.png`, a row from each seed to the next, and `interpolation.gif`, the same as a film.
 
-    Points are drawn as a path that grows over the true modes.
+    mode: the way between normal latents. Uniform ones are joined by a straight line, as an arc would leave their range.
+    hold_label: the first seed's class and choices all the way. Points are drawn as a path that grows over the true
+    modes.
     """
 
     def __init__(
@@ -53,15 +56,18 @@ class Interpolation:
         paths = {"linear": linear, "spherical": spherical}
         if mode not in paths:
             raise UserError(f"artifact.mode={mode} is unknown\n  try: artifact.mode=linear or artifact.mode=spherical")
-        self.between, self.frames, self.milliseconds, self.hold_label = paths[mode], frames, milliseconds, hold_label
+        self.way, self.frames, self.milliseconds, self.hold_label = paths[mode], frames, milliseconds, hold_label
 
     def __call__(self, sampler: Sampler, seeds: list[int], labels: list[int] | None, out: Path) -> list[Path]:
         if len(seeds) < 2:
             raise UserError("an interpolation leads from one seed to another, and there is one\n  try: seeds=0-4")
-        keys, choices = sampler.latents(seeds), getattr(sampler.system, "choices", 0)
-        if self.hold_label and choices:
-            keys[:, -choices:] = keys[0, -choices:]  # as with labels: one generator of a mixture all the way
-        latents = self.path(keys, choices)
+        prior = sampler.system.latents
+        if not prior.size:
+            raise UserError(
+                f"{sampler.run} draws from something given, and nothing lies between two latents\n  try: artifact=grid"
+            )
+        keys = sampler.latents(seeds)
+        latents = self.path(prior.held(keys) if self.hold_label else keys, prior)
         if labels is not None:
             labels = [labels[0 if self.hold_label else int(i / self.frames + 0.5)] for i in range(len(latents))]
         drawn = np.concatenate(list(sampler.render(latents, labels)))
@@ -69,18 +75,10 @@ class Interpolation:
         gif = save_film(film, out / "interpolation.gif", self.milliseconds)
         return [save(strip, out / "interpolation.png"), gif]
 
-    def path(self, keys: Tensor, choices: int = 0) -> Tensor:
-        """From (N,Z) the ((N-1) frames + 1, Z) latents on the way; every `frames`-th is a key itself.
-
-        The last `choices` entries are those of the nearer key.
-        """
+    def path(self, keys: Tensor, prior: Prior) -> Tensor:
+        """From (N,Z) the ((N-1) frames + 1, Z) latents on the way; every `frames`-th is a key itself."""
         steps = [k / self.frames for k in range(self.frames)]
-        cut = keys.shape[1] - choices
-        way = [
-            torch.cat([self.between(a[:cut], b[:cut], t), (a if t < 0.5 else b)[cut:]])
-            for a, b in pairwise(keys)
-            for t in steps
-        ]
+        way = [prior.between(a, b, t, self.way) for a, b in pairwise(keys) for t in steps]
         return torch.stack([*way, keys[-1]])
 
     def _images(self, drawn: NDArray[Any]) -> tuple[Image.Image, list[Image.Image]]:

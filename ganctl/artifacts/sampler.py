@@ -13,18 +13,31 @@ from torch import Tensor
 from ganctl.artifacts.picture import to_uint8
 from ganctl.errors import UserError, did_you_mean, require_positive
 from ganctl.progress import with_bar
+from ganctl.systems.prior import Prior
+from ganctl.types import Batch
 
 
 class Drawable(Protocol):
-    """What a system offers to whoever draws from it."""
+    """What Sampler needs from a system."""
 
-    pack: int
-    """So many samples share one opinion."""
+    latents: Prior
+    """Where z comes from."""
+
+    @property
+    def pack(self) -> int:
+        """How many samples share one opinion."""
 
     def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
         """(N,Z) on the CPU, row i a function of seed i alone."""
 
-    def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
+    def draw(
+        self,
+        z: Tensor,
+        *,
+        label: Tensor | None = None,
+        given: Batch | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
         """(N,C,H,W) in [-1,1], or points (N,2) in true units; in evaluation mode, without gradient."""
 
     def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor | None:

@@ -208,8 +208,8 @@ def announce(trainer: Trainer, plain: Config, run: Run) -> None:
         rate = optimizer.param_groups[0]["lr"]
         moves = sum(phase.repeat for phase in trainer.system.phases() if phase.player == player)
         log.info(f"{player:<8} {names}, {count:,} parameters; minimises {aims}")
-        updates = "1 update" if moves == 1 else f"{moves} updates"
-        log.info(f"{'':<8} {type(optimizer).__name__}, learning rate {rate:g}, {updates} a step")
+        updates = {0: "moves later", 1: "1 update a step"}.get(moves, f"{moves} updates a step")
+        log.info(f"{'':<8} {type(optimizer).__name__}, learning rate {rate:g}, {updates}")
     ranks = f" x {distributed.world()}" if distributed.world() > 1 else ""
     log.info(f"device   {device.torch}{ranks}, {device.precision}, batch {trainer.batch_size}, seed {trainer.seed}")
     where = f"continues at step {trainer.step} of" if trainer.step else "takes"

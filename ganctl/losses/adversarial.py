@@ -45,5 +45,20 @@ class AdversarialLoss(ABC):
         """What the generator minimises; `real` is given only when `g_sees_real`."""
 
     def real_loss(self, real: Tensor) -> Tensor:
-        """What the discriminator minimises on reals alone, before the game (`pretrain_d`); most losses have no such."""
-        raise NotImplementedError
+        """What the discriminator minimises on reals alone, before the game; most losses do not define it."""
+        raise self._undefined("what a discriminator minimises on reals alone", "loss=ebgan")
+
+    def e_loss(self, real: Tensor) -> Tensor:
+        """What the player who made the *real* side minimises, an encoder (Donahue et al. 2017, eq. 3).
+
+        It wants the reals' logits low, as the generator wants the fakes' high: `g_loss` with the sides exchanged. A
+        loss that compares both sides has none, as its `g_loss` says it already.
+        """
+        raise self._undefined("what an encoder minimises", "loss=nsgan")
+
+    def defines(self, name: str) -> bool:
+        """Whether this loss has a `real_loss`, or an `e_loss`."""
+        return getattr(type(self), name) is not getattr(AdversarialLoss, name)
+
+    def _undefined(self, what: str, remedy: str) -> UserError:
+        return UserError(f"{type(self).__name__} does not say {what}\n  try: {remedy}")

@@ -48,6 +48,9 @@ class FDivergence(AdversarialLoss):
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return -(self.conjugate if self.generator == "minimax" else self.activation)(fake).mean()
 
+    def e_loss(self, real: Tensor) -> Tensor:
+        return (self.activation if self.generator == "minimax" else self.conjugate)(real).mean()
+
 
 class KullbackLeibler(FDivergence):
     """f(u) = u log u, f*(t) = exp(t - 1); exponential in fakes. A density ratio of 1 is at v = 1, not at 0."""

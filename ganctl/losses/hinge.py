@@ -16,3 +16,6 @@ class Hinge(AdversarialLoss):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return -fake.mean()
+
+    def e_loss(self, real: Tensor) -> Tensor:
+        return real.mean()

@@ -24,3 +24,7 @@ class LeastSquares(AdversarialLoss):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return 0.5 * (fake - self.c).square().mean()
+
+    def e_loss(self, real: Tensor) -> Tensor:
+        """Its target mirrors `c`, as a mirrors b."""
+        return 0.5 * (real - (self.a + self.b - self.c)).square().mean()

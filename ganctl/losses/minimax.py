@@ -20,6 +20,9 @@ class Minimax(AdversarialLoss):
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return -softplus(fake).mean()
 
+    def e_loss(self, real: Tensor) -> Tensor:
+        return -softplus(-real).mean()
+
 
 class NonSaturating(AdversarialLoss):
     """Goodfellow et al. 2014, section 3: the generator maximises log D(G(z)).
@@ -43,6 +46,9 @@ class NonSaturating(AdversarialLoss):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return softplus(-fake).mean()
+
+    def e_loss(self, real: Tensor) -> Tensor:
+        return softplus(real).mean()
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:

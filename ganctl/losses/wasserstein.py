@@ -13,3 +13,6 @@ class Wasserstein(AdversarialLoss):
 
     def g_loss(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         return -fake.mean()
+
+    def e_loss(self, real: Tensor) -> Tensor:
+        return real.mean()

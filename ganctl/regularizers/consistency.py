@@ -8,14 +8,15 @@ from torch import Tensor
 from ganctl.errors import UserError
 from ganctl.regularizers.regularizer import Regularizer
 from ganctl.shift import require_images, shifted, up_to
-from ganctl.types import Play, Schedule
+from ganctl.types import Play, Schedule, summed
 
 
 class Consistency(Regularizer):
     """Zhang et al. 2020, Algorithm 1: E (D(x) - D(T(x)))^2 at the reals, T a change that leaves their meaning as it is.
 
     T moves each image by up to `shift` whole pixels each way, what comes in mirrored, and with `flip` mirrors it left
-    to right with probability 1/2. shape: (C,H,W) of the data. A patch discriminator's squares are summed over the map.
+    to right with probability 1/2. shape: (C,H,W) of the data. A patch discriminator's squares
+    are summed over the map, and those of several heads over the heads.
     """
 
     def __init__(
@@ -36,9 +37,9 @@ class Consistency(Regularizer):
         self.shift, self.flip = shift, flip
 
     def d_term(self, play: Play) -> Tensor:
-        moved = play.critic(self.changed(play.real.detach())).logits
-        change = play.on_real.logits.float() - moved.float()
-        return change.reshape(len(change), -1).square().sum(1).mean()
+        moved = play.critic(self.changed(play.real.detach()))
+        changes = [a.float() - b.float() for a, b in zip(play.on_real.heads, moved.heads, strict=True)]
+        return summed(change.reshape(len(change), -1).square().sum(1).mean() for change in changes)
 
     def changed(self, x: Tensor) -> Tensor:
         """T(x), drawn for each image of x (B,C,H,W)."""

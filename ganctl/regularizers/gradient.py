@@ -1,4 +1,4 @@
-"""Penalties on the gradient of the critic with respect to its input, always one norm a sample."""
+"""Penalties on the gradient of the critic with respect to its input, one norm a sample, summed over its heads."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ganctl.errors import UserError
 from ganctl.regularizers.regularizer import Regularizer, doubt_batch_norm, has_batch_norm
-from ganctl.types import Play, Schedule
+from ganctl.types import Critique, Play, Schedule, summed
 
 
 def squared_slope(logits: Tensor, x: Tensor) -> Tensor:
@@ -19,11 +19,11 @@ def squared_slope(logits: Tensor, x: Tensor) -> Tensor:
     return gradient.reshape(logits.shape[0], -1).square().sum(1)
 
 
-def critic_slope(play: Play, x: Tensor) -> Tensor:
-    """Squared slopes at `x` through a fresh forward in float32: in bfloat16 it is off by a percent or two."""
+def critic_slopes(play: Play, x: Tensor) -> list[Tensor]:
+    """Each head's squared slopes at `x` through a fresh forward in float32: bfloat16 is off by a percent or two."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_()
-        return squared_slope(play.critic(x).logits, x)
+        return [squared_slope(logits, x) for logits in play.critic(x).heads]
 
 
 class GradientPenalty(Regularizer):
@@ -69,8 +69,8 @@ class GradientPenalty(Regularizer):
 
     def d_term(self, play: Play) -> Tensor:
         # 1e-12 inside the root: its gradient at a slope of exactly 0 would be infinite.
-        excess = (critic_slope(play, self.points(play)) + 1e-12).sqrt() - self.target
-        return (excess.relu() if self.one_sided else excess).square().mean()
+        excesses = [(slope + 1e-12).sqrt() - self.target for slope in critic_slopes(play, self.points(play))]
+        return summed((excess.relu() if self.one_sided else excess).square().mean() for excess in excesses)
 
 
 class R1(Regularizer):
@@ -86,18 +86,19 @@ class R1(Regularizer):
         doubt_batch_norm(discriminator, type(self).__name__)
 
     def d_term(self, play: Play) -> Tensor:
-        return 0.5 * slope_where_judged(play, play.real, "on_real").mean()
+        return summed(0.5 * slope.mean() for slope in slopes_where_judged(play, play.real, "on_real"))
 
 
 class R2(R1):
     """Mescheder et al. 2018, section 4.1: half the squared slope at the fakes."""
 
     def d_term(self, play: Play) -> Tensor:
-        return 0.5 * slope_where_judged(play, play.fake, "on_fake").mean()
+        return summed(0.5 * slope.mean() for slope in slopes_where_judged(play, play.fake, "on_fake"))
 
 
-def slope_where_judged(play: Play, x: Tensor, judged: Literal["on_real", "on_fake"]) -> Tensor:
-    """Squared slopes at samples the critic judges anyway: the float32 forward that exists is used again."""
+def slopes_where_judged(play: Play, x: Tensor, judged: Literal["on_real", "on_fake"]) -> list[Tensor]:
+    """Each head's squared slopes at samples the critic judges anyway: the float32 forward that exists serves again."""
     if torch.is_autocast_enabled(x.device.type) or not x.requires_grad:
-        return critic_slope(play, x)
-    return squared_slope(getattr(play, judged).logits, x)
+        return critic_slopes(play, x)
+    critique: Critique = getattr(play, judged)
+    return [squared_slope(logits, x) for logits in critique.heads]

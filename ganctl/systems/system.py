@@ -2,29 +2,32 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ganctl.errors import UserError
-from ganctl.seeding import generator
-from ganctl.types import Batch, Phase
+from ganctl.systems.prior import Normal, Prior
+from ganctl.types import Batch, Code, Encoding, Phase
 
-Prior = Literal["normal", "uniform"]
+GRID, CLOUD, ROWS = 64, 2500, 16
+"""How many images, points, or rows of something given training shows."""
 
 
 class System(nn.Module):
-    """Pure maths on tensors: no optimizer, device, logger or process group. All state is in parameters and buffers."""
+    """Pure maths on tensors: no optimizer, device, logger or process group. All state is in parameters and buffers.
 
-    conditional = False
-    """Whether `draw` takes labels."""
+    It owns its priors, players and adversaries by composition.
+    """
 
-    choices = 0
-    """How many entries at the end of z are choices (a mixture's number): nothing lies between one and the next."""
+    num_classes = 0
+    """K of the labels that `draw` takes; 0 for a system that takes none."""
 
-    pack = 1
-    """A number that divides every batch: so many samples are judged together."""
+    latents: Prior = Normal(0)
+    """Where z comes from; of size 0 where nothing is random."""
+
+    takes: frozenset[str] = frozenset()
+    """The keys of `given` that `draw` can start from; none where noise, and a label, is enough."""
 
     moves_from = 0
     """The first step at which the averaged modules move."""
@@ -34,37 +37,31 @@ class System(nn.Module):
         self.facts: dict[str, Tensor] = {}
         """Detached tensors of the latest step; their means are logged under these names, as in `logits/real`."""
 
+    @property
+    def conditional(self) -> bool:
+        """Whether `draw` takes labels."""
+        return self.num_classes > 0
+
+    @property
+    def pack(self) -> int:
+        """A number that divides every batch: so many samples are judged together."""
+        return math.lcm(*(getattr(module, "pack", 1) for module in self.modules() if module is not self))
+
+    # -- the game ---------------------------------------------------------------------------------------------------
+
     def players(self) -> dict[str, Sequence[nn.Module]]:
         """The modules each player's optimizer owns: every parameter belongs to exactly one player."""
         raise NotImplementedError
 
     def phases(self) -> Sequence[Phase]:
-        """Who moves in this step, in order."""
+        """Who moves in this step, in order; a player that sleeps has no phase."""
         raise NotImplementedError
 
     def prepare(self, batch: Batch) -> None:
         """Called once before step 0 with the same batch on every rank; what it finds goes into buffers."""
 
     def begin(self, step: int) -> None:
-        """Called before each step: anneal, grow."""
-
-    def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
-        """(N,Z) on the CPU, every random choice of a sample from its own seed; None draws from the whole prior."""
-        raise NotImplementedError
-
-    def settle(self, *, truncation: float | None = None) -> None:
-        """Called once before drawing, in evaluation mode: take anew what depends on these weights and the truncation.
-
-        It may change buffers, of averaged modules only.
-        """
-
-    def draw(self, z: Tensor, *, label: Tensor | None = None) -> Tensor:
-        """Samples of z in the data's units: (N,C,H,W) in [-1,1] or (N,2) points. No gradient."""
-        raise NotImplementedError
-
-    def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor | None:
-        """Logits (N,) of the one discriminator on samples in the data's units; None where there is no such one."""
-        return None
+        """Called before each step: anneal, open a scale or a stage."""
 
     def averaged(self) -> Sequence[nn.Module]:
         """The modules whose moving average is sampled from."""
@@ -78,40 +75,88 @@ class System(nn.Module):
         """What each player minimises, in one line for the person who starts a run."""
         raise NotImplementedError
 
+    # -- drawing ----------------------------------------------------------------------------------------------------
 
-def draw_prior(
-    seeds: Sequence[int], latent: int, prior: Prior = "normal", truncation: float | None = None, mixture: int = 1
-) -> Tensor:
-    """(N,Z) latents, N(0,1) or U(-1,1), row i from seed i alone; of a mixture (N,Z+1), the last one of k numbers.
+    def prior(self, seeds: Sequence[int], *, truncation: float | None = None) -> Tensor:
+        """(N,Z) on the CPU, every random choice of a sample from its own seed; None draws from the whole prior."""
+        return self.latents.at(seeds, truncation)
 
-    Truncation psi (Brock et al. 2019, section 3.1) keeps |z| <= psi: the distribution that resampling gives, drawn by
-    inverting the normal's distribution function.
-    """
-    if truncation is not None and prior != "normal":
-        raise UserError(
-            f"truncation={truncation} needs a normal prior, this system's is {prior}\n  try: truncation=null"
-        )
-    if truncation is not None and truncation <= 0:
-        raise UserError(f"truncation={truncation}: must be greater than 0\n  try: truncation=0.7")
-    rows = []
-    for seed in seeds:
-        source = generator("prior", int(seed))  # a numpy integer names the same sample
-        if truncation is not None:
-            u = torch.rand(latent, generator=source, dtype=torch.float64) * 2 - 1
-            rows.append((math.sqrt(2) * torch.erfinv(u * math.erf(truncation / math.sqrt(2)))).float())
-        elif prior == "uniform":
-            rows.append(torch.rand(latent, generator=source) * 2 - 1)
-        else:
-            rows.append(torch.randn(latent, generator=source))
-        if mixture > 1:
-            rows[-1] = torch.cat([rows[-1], torch.randint(mixture, (1,), generator=source)])
-    return torch.stack(rows)
+    def settle(self, *, truncation: float | None = None) -> None:
+        """Called once before drawing, in evaluation mode: take anew what depends on these weights and the truncation.
 
+        It may change buffers, of averaged modules only.
+        """
 
-def draw_latents(count: int, latent: int, prior: Prior, device: torch.device, mixture: int = 1) -> Tensor:
-    """(count, Z) latents for training, from the device's default generator; of a mixture (count, Z+1)."""
-    if prior == "uniform":
-        z = torch.rand(count, latent, device=device) * 2 - 1
-    else:
-        z = torch.randn(count, latent, device=device)
-    return z if mixture == 1 else torch.cat([z, torch.randint(mixture, (count, 1), device=device)], dim=1)
+    def guide(self, batch: Batch) -> Batch | None:
+        """What a sample is made from, cut out of a batch: the map, the words, the damaged image. None: from noise."""
+        return None
+
+    def draw(
+        self,
+        z: Tensor,
+        *,
+        label: Tensor | None = None,
+        given: Batch | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Samples of z in the data's units: (N,C,H,W) in [-1,1] or (N,2) points. No gradient.
+
+        given: what to start from, by one of the keys that the system `takes`; the key is the direction. size: (H,W) of
+        the images, where the system can draw any.
+        """
+        raise NotImplementedError
+
+    def plain(self, given: Batch) -> Tensor | None:
+        """What anyone would make of `given` without learning: enlarged, filled, left as it is. The control's row."""
+        return None
+
+    def panels(self, batch: Batch) -> Sequence[Tensor]:
+        """Columns of training's grid, (N,...) each: what is there without learning, what is drawn."""
+        given = self.guide(batch)
+        first = next(iter(batch.values()))
+        drawn = self.draw(self.prior(range(len(first))).to(first.device), given=given)
+        before = None if given is None else self.plain(given)
+        return [drawn] if before is None else [before, drawn]
+
+    def preview(self, batch: Batch) -> Sequence[Tensor]:
+        """What training shows: one column of samples of fixed seeds, or panels of the first rows of a fixed batch."""
+        if self.takes:
+            return self.panels({key: value[:ROWS] for key, value in batch.items()})
+        device = next(iter(batch.values())).device
+        count = CLOUD if "points" in batch else GRID
+        label = torch.arange(count, device=device) % self.num_classes if self.conditional else None
+        return [self.draw(self.prior(range(count)).to(device), label=label)]
+
+    def require_taken(self, given: Batch | None, size: object = None) -> None:
+        """Refuse by name what `draw` cannot start from, and a start from nothing where something must be given."""
+        keys = " or ".join(sorted(self.takes))
+        for key in given or {}:
+            if key not in self.takes:
+                meant = f"starts from {keys}" if keys else "draws from noise"
+                way = f"given.{sorted(self.takes)[0]}=PATH" if keys else "without it"
+                raise UserError(f"given.{key}: {type(self).__name__} {meant}\n  try: {way}")
+        if self.takes and not given:
+            raise UserError(
+                f"{type(self).__name__} starts from {keys}, and nothing is given\n"
+                f"  try: given.{sorted(self.takes)[0]}=PATH"
+            )
+        if size is not None:
+            raise UserError(f"size={size}: {type(self).__name__} draws one size\n  try: size=null")
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def opinion(self, samples: Tensor, *, label: Tensor | None = None) -> Tensor | None:
+        """Logits (N,) of the discriminator on samples in the data's units; None if there is not exactly one."""
+        return None
+
+    def codes(self) -> Sequence[Code]:
+        """The entries of z that are meant to mean something."""
+        return ()
+
+    def encode(self, samples: Tensor, *, label: Tensor | None = None) -> Encoding | None:
+        """The latents that samples in the data's units may have come from; None from a system without an encoder."""
+        return None
+
+    def read(self, samples: Tensor) -> dict[str, Tensor]:
+        """What the system reads on samples, by name of code: (N,K) probabilities of a choice, (N,1) a value."""
+        return {}

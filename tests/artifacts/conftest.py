@@ -9,10 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from ganctl.artifacts.sampler import Sampler
+from ganctl.systems.prior import Normal
 
 
 class FlatSystem:
     """Seed s has latent (s, 0). Images are 2 x 3 of one level, channel k is 10 k brighter."""
+
+    latents = Normal(2)
 
     def __init__(self, channels: int = 1) -> None:
         self.channels = channels

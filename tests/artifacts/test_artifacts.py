@@ -13,6 +13,7 @@ from ganctl.artifacts.interpolation import Interpolation, linear, spherical
 from ganctl.artifacts.npz import Npz
 from ganctl.artifacts.progress import Progress
 from ganctl.errors import UserError
+from ganctl.systems.prior import Choice, Joint, Normal, Uniform
 
 
 def levels(path: Path, down: list[int], across: list[int]) -> list[list[int]]:
@@ -91,16 +92,32 @@ def test_parallel_latents_are_joined_by_a_line(scale):
 
 def test_the_path_passes_through_every_seed():
     keys = torch.randn(3, 5, generator=torch.Generator().manual_seed(1))
-    way = Interpolation(frames=4).path(keys)
+    way = Interpolation(frames=4).path(keys, Normal(5))
     assert way.shape == (9, 5)
     assert_close(way[::4], keys)
 
 
 def test_a_choice_is_that_of_the_nearer_seed():
     keys = torch.tensor([[1.0, 0.0, 4.0], [0.0, 1.0, 2.0]])
-    way = Interpolation(frames=4).path(keys, choices=1)
+    way = Interpolation(frames=4).path(keys, Joint(Normal(2), Choice(5)))
     assert way[:, 2].tolist() == [4.0, 4.0, 2.0, 2.0, 2.0]
     assert_close(way[:, :2].norm(dim=1), torch.ones(5))  # the arc knows nothing of it
+
+
+def test_no_way_between_uniform_latents_leaves_their_range():
+    keys = torch.tensor([[1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    way = Interpolation(mode="spherical", frames=4).path(keys, Uniform(2))
+    assert way.abs().max() == 1.0
+    assert_close(
+        way, torch.tensor([[1, -1], [1, -0.5], [1, 0], [1, 0.5], [1, 1], [0.5, 1], [0, 1], [-0.5, 1], [-1, 1]])
+    )
+
+
+def test_interpolation_refuses_a_system_without_latents(a_sampler, tmp_path):
+    sampler = a_sampler()
+    sampler.system.latents = Normal(0)
+    with pytest.raises(UserError, match=r"draws from something given(.|\n)*try: artifact=grid"):
+        Interpolation()(sampler, [0, 1], None, tmp_path)
 
 
 def test_interpolation_writes_a_strip_and_a_film(a_sampler, frames_of, tmp_path):
@@ -124,7 +141,7 @@ def test_interpolation_holds_the_first_label_or_takes_the_nearest(a_sampler, tmp
 @pytest.mark.parametrize(("held", "numbers"), [(True, [1.0] * 5), (False, [1.0, 1.0, 2.0, 2.0, 2.0])])
 def test_interpolation_holds_the_generator_of_a_mixture_as_it_holds_a_label(a_sampler, tmp_path, held, numbers):
     sampler, seen = a_sampler(), []
-    sampler.system.choices = 1
+    sampler.system.latents = Joint(Normal(1), Choice(3))
     sampler.latents = lambda seeds: torch.tensor([[0.0, 1.0], [40.0, 2.0]])
     sampler.render = lambda z, labels: [seen.append(z), np.zeros((len(z), 2, 3, 1), np.uint8)][1:]
     Interpolation(mode="linear", frames=4, hold_label=held)(sampler, [0, 1], None, tmp_path)

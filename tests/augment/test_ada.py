@@ -250,6 +250,7 @@ def test_a_critic_that_learned_64_digits_by_heart_is_brought_to_the_target(workp
     torch.manual_seed(0)
     ada = ADA((1, 14, 14), batch_size=64, policy=policy, images=6_000)
     system = Standard(Others(others), Dense(), loss, augment=ada)
+    ada = system.augment
     optimizer = torch.optim.Adam(system.discriminator.parameters(), lr=2e-3, betas=(0.0, 0.99))
     phase = system.phases()[0]
 

@@ -10,8 +10,8 @@ from ganctl.losses.minimax import NonSaturating
 from ganctl.metrics.modes import Modes
 from ganctl.networks.mixture import Mixture
 from ganctl.networks.mlp import MlpDiscriminator, MlpGenerator
+from ganctl.systems.prior import prior_of
 from ganctl.systems.standard import Standard
-from ganctl.systems.system import draw_latents, draw_prior
 from ganctl.types import Evidence
 
 
@@ -63,11 +63,12 @@ def test_each_starts_with_weights_of_its_own_and_learns_from_its_own_samples():
 
 def test_a_seed_decides_the_generator_and_truncation_does_not():
     seeds = range(400)
-    z = draw_prior(seeds, 5, mixture=4)
+    prior = prior_of("normal", 5, mixture=4)
+    z = prior.at(seeds)
     assert z.dtype == torch.float32
-    assert torch.equal(draw_prior([7], 5, mixture=4)[0], z[7])
-    assert torch.equal(z[:, :5], draw_prior(seeds, 5))  # the same latents as without
-    for near in (z, draw_prior(seeds, 5, truncation=0.1, mixture=4)):
+    assert torch.equal(prior.at([7])[0], z[7])
+    assert torch.equal(z[:, :5], prior_of("normal", 5).at(seeds))  # the same latents as without
+    for near in (z, prior.at(seeds, 0.1)):
         counts = torch.bincount(near[:, 5].long(), minlength=4)
         assert_close(counts / 400, torch.full((4,), 0.25), atol=0.07, rtol=0.0)
 
@@ -75,7 +76,7 @@ def test_a_seed_decides_the_generator_and_truncation_does_not():
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_training_draws_all_alike(prior):
     torch.manual_seed(0)
-    z = draw_latents(4000, 3, prior, torch.device("cpu"), mixture=4)
+    z = prior_of(prior, 3, mixture=4).draw(4000, torch.device("cpu"))
     assert z.shape == (4000, 4)
     assert_close(torch.bincount(z[:, 3].long(), minlength=4) / 4000, torch.full((4,), 0.25), atol=0.03, rtol=0.0)
 
@@ -98,7 +99,9 @@ def test_any_model_is_mixed_by_one_key(recipe, changes):
     trainer.steps = 2
     assert trainer.fit() == 0
     moved = trainer.ema.state_dict()[0]
-    assert all(any(name.startswith(f"generators.{k}.") for name in moved) for k in range(trainer.system.mixture))
+    assert all(
+        any(name.startswith(f"generators.{k}.") for name in moved) for k in range(trainer.system.generator.mixture)
+    )
 
 
 def test_a_picture_is_its_seeds_own(train, ganctl, the_run):

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from ganctl.errors import UserError
 from ganctl.regularizers.consistency import Consistency
+from ganctl.types import Critique, Play
 
 SHAPE = (1, 16, 16)
 
@@ -35,6 +36,17 @@ def test_a_critic_that_minds_pays_the_mean_squared_shift(a_play, shift):
     torch.manual_seed(0)
     term = Consistency(SHAPE, shift=shift).d_term(a_play(column_of, a_spot(6000)))
     assert_close(term, torch.tensor(shift * (shift + 1) / 3), rtol=0.04, atol=0.0)
+
+
+def test_the_changes_of_several_heads_add_up():
+    """The second head minds a shift twice as much: the mean square is 1 + 4 times as large."""
+
+    def two(x, y=None):
+        return Critique(column_of(x), others=(2 * column_of(x),))
+
+    play = Play(0, "d", torch.nn.Identity(), two, a_spot(6000), a_spot(6000))
+    torch.manual_seed(0)
+    assert_close(Consistency(SHAPE, shift=1).d_term(play), torch.tensor(5 * 2 / 3), rtol=0.04, atol=0.0)
 
 
 def test_ten_is_the_customary_weight():

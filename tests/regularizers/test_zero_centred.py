@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from ganctl.regularizers.gradient import R1, R2
+from ganctl.regularizers.gradient import R1, R2, GradientPenalty
+from ganctl.types import Critique, Play
 
 A = torch.tensor(2.0)
 REAL = torch.tensor([[3.0, 4.0], [0.0, 2.0]])  # squared lengths 25 and 4
@@ -77,3 +78,23 @@ def test_batch_norm_gets_one_warning(penalty, warned):
     (message,) = warned()
     assert message.startswith(type(penalty).__name__)
     assert "critic_norm=none" in message
+
+
+class TwoHeads(nn.Module):
+    """Logits 2 x_0 and a map whose sum is 3 x_1: slopes 2 and 3."""
+
+    couples_batch = False
+
+    def forward(self, x, y=None):
+        return Critique(2 * x[:, 0], others=((x[:, 1] * 1.5)[:, None, None, None].expand(-1, 1, 1, 2),))
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+@pytest.mark.parametrize(
+    ("penalty", "value"),
+    [(R1(), 0.5 * (4 + 9)), (R2(), 0.5 * (4 + 9)), (GradientPenalty(), (2 - 1) ** 2 + (3 - 1) ** 2)],
+)
+def test_the_penalties_of_several_heads_add_up(penalty, value, reuse):
+    real, fake = (torch.randn(4, 2, requires_grad=reuse) for _ in range(2))
+    play = Play(0, "d", nn.Identity(), TwoHeads(), real, fake)
+    assert_close(penalty.d_term(play), torch.tensor(float(value)))

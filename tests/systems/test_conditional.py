@@ -13,8 +13,9 @@ from ganctl.losses.wasserstein import Wasserstein
 from ganctl.networks.mlp import MlpDiscriminator, MlpGenerator
 from ganctl.regularizers.auxiliary import Auxiliary
 from ganctl.regularizers.gradient import R1
-from ganctl.systems import standard
-from ganctl.systems.standard import Standard, wrong_labels
+from ganctl.systems import adversary
+from ganctl.systems.adversary import wrong_labels
+from ganctl.systems.standard import Standard
 from ganctl.types import Critique
 
 
@@ -74,7 +75,7 @@ def test_a_relativistic_loss_compares_with_each_half():
 
 def test_flipped_labels_flip_both_halves(monkeypatch):
     """All pairs flipped, the reals count as fake and both kinds of fakes as real."""
-    monkeypatch.setattr(standard, "swapped", lambda real, fake, rate: (fake, real))
+    monkeypatch.setattr(adversary, "swapped", lambda real, fake, rate: (fake, real))
     right, fake, wrong = map(torch.tensor, ([3.0, 15.0], [-1.0, 9.0], [13.0, 5.0]))
     expected = -(logsigmoid(-right) + 0.5 * (logsigmoid(wrong) + logsigmoid(fake))).mean()
     assert_close(d_loss(NonSaturating(), 2, [0, 1], mismatch=True, label_flip=0.1), expected)

@@ -8,10 +8,18 @@ import torch
 from torch.testing import assert_close
 
 from ganctl.errors import UserError
-from ganctl.systems.system import draw_latents, draw_prior
+from ganctl.systems.prior import Choice, Joint, Normal, OneHot, Uniform, prior_of
 
 ROOT2 = math.sqrt(2)
 CPU = torch.device("cpu")
+
+
+def draw_prior(seeds, latent, prior="normal", truncation=None, mixture=1):
+    return prior_of(prior, latent, mixture).at(seeds, truncation)
+
+
+def draw_latents(count, latent, prior, device, mixture=1):
+    return prior_of(prior, latent, mixture).draw(count, device)
 
 
 def normal_below(z):
@@ -103,3 +111,84 @@ def test_truncation_that_cannot_work_is_refused(settings, words):
     with pytest.raises(UserError, match=words) as caught:
         draw_prior([0], 2, **settings)
     assert "\n  try: truncation=" in str(caught.value)
+
+
+# -- choices, and several priors side by side -------------------------------------------------------------------------
+
+CODES = Joint(Normal(3), Uniform(2), OneHot(4), Choice(5))
+"""z: three normal entries, two uniform ones, four of a one-hot vector, the number of one of five."""
+
+
+def straight(a, b, t):
+    return torch.lerp(a, b, t)
+
+
+def norm_kept(a, b, t):
+    """The arc between two orthogonal latents of one norm."""
+    return math.cos(t * math.pi / 2) * a + math.sin(t * math.pi / 2) * b
+
+
+@pytest.mark.parametrize("draw", [lambda n: CODES.draw(n, CPU), lambda n: CODES.at(range(n))], ids=["draw", "at"])
+def test_each_part_of_a_joint_prior_follows_its_own(draw):
+    torch.manual_seed(0)
+    z = draw(4000)
+    assert z.shape == (4000, CODES.size)
+    assert z.dtype == torch.float32
+    normal, uniform, code, number = z.split(CODES.sizes, 1)
+    assert_follows(normal, normal_below)
+    assert_follows(uniform, uniform_below)
+    assert set(code.unique().tolist()) == {0.0, 1.0}
+    assert_close(code.sum(1), torch.ones(4000))
+    assert_close(code.mean(0), torch.full((4,), 0.25), atol=0.03, rtol=0.0)
+    assert set(number.unique().tolist()) == {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert abs(torch.corrcoef(torch.stack([code.argmax(1).float(), number[:, 0]]))[0, 1]) < 0.06
+
+
+def test_a_row_of_a_joint_prior_is_its_seeds_own():
+    rows = CODES.at([3, 1, 4])
+    assert torch.equal(CODES.at([1])[0], rows[1])
+    assert torch.equal(rows[:, :3], Normal(3).at([3, 1, 4]))
+
+
+def test_truncation_bounds_the_normal_parts_alone():
+    loose, tight = CODES.at(range(200)), CODES.at(range(200), 0.5)
+    assert tight[:, :3].abs().max() <= 0.5 + 1e-6
+    assert tight[:, 3:5].abs().max() > 0.9
+    assert loose[:, :3].abs().max() > 2
+    with pytest.raises(UserError, match="this system's is uniform and choice"):
+        Joint(Uniform(2), OneHot(3), Choice(2)).at([0], 0.5)
+
+
+def test_between_two_uniform_latents_no_path_leaves_their_range():
+    corners = torch.tensor([1.0, -1.0]), torch.tensor([1.0, 1.0])
+    for t in (0.0, 0.25, 0.5, 1.0):
+        assert_close(Uniform(2).between(*corners, t, norm_kept), torch.tensor([1.0, 2 * t - 1]))
+    assert Normal(2).between(*corners, 0.5, norm_kept).max() > 1
+
+
+@pytest.mark.parametrize("prior", [OneHot(3), Choice(3)])
+def test_nothing_lies_between_two_choices(prior):
+    a, b = prior.at([0])[0], prior.at([1])[0]
+    way = [prior.between(a, b, t, straight) for t in (0.0, 0.49, 0.5, 1.0)]
+    assert [torch.equal(x, y) for x, y in zip(way, (a, a, b, b), strict=True)] == [True] * 4
+
+
+def test_each_part_of_a_joint_prior_takes_its_own_way():
+    prior = Joint(Normal(2), Uniform(1), OneHot(2))
+    a, b = torch.tensor([1.0, 0.0, -1.0, 1.0, 0.0]), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
+    third = prior.between(a, b, 1 / 3, norm_kept)
+    assert_close(third, torch.tensor([3**0.5 / 2, 0.5, -1 / 3, 1.0, 0.0]))
+
+
+def test_choices_are_held_and_nothing_else():
+    z = CODES.at(range(5))
+    held = CODES.held(z)
+    assert torch.equal(held[:, :5], z[:, :5])
+    assert torch.equal(held[:, 5:], z[:1, 5:].expand(5, -1))
+    assert torch.equal(Normal(2).held(z[:, :2]), z[:, :2])
+
+
+def test_where_nothing_is_random_a_latent_is_empty():
+    assert Normal(0).at(range(3)).shape == (3, 0)
+    assert Normal(0).draw(3, CPU).shape == (3, 0)
+    assert Normal(2).at([]).shape == (0, 2)
