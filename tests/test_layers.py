@@ -13,8 +13,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "confdir", "schema", "progress", "launch"},
     {"types", "seeding", "distributed", "device", "shift", "pictures"},
-    {"losses", "regularizers", "augment", "networks", "data", "metrics", "artifacts"},
+    {"losses", "regularizers", "augment", "networks", "data", "metrics"},
     {"systems"},
+    {"artifacts"},
     {"trainer", "checkpoint", "ema", "report", "watch", "monitors", "best", "players"},
     {"config", "run", "sweep", "restore", "features", "evaluate", "leaderboard"},
     {"commands"},
