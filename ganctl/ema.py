@@ -1,7 +1,7 @@
 """Exponential moving average of weights."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -17,26 +17,45 @@ State = list[dict[str, Tensor]]
 class EMA:
     """Follows modules: parameters and float running statistics are averaged, all else is copied.
 
-    The decay warms up as min(decay, (1 + t) / (10 + t)), so early averages forget the initial weights. decay=0 follows
-    exactly.
+    The decay warms up as min(decay, (1 + t) / (10 + t)), so early averages forget the initial weights; t counts from
+    the first move of the player that owns a weight, so that one who wakes late forgets them too. decay=0 follows
+    exactly. players: the modules of each player; without them all weights moved first at step 0.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], decay: float) -> None:
+    def __init__(
+        self, modules: Sequence[nn.Module], decay: float, players: Mapping[str, Sequence[nn.Module]] | None = None
+    ) -> None:
         if not 0 <= decay < 1:
             raise UserError(f"ema={decay}: must be at least 0 (off) and below 1\n  try: ema=0.999")
         self.live, self.decay = list(modules), decay
         self.shadow = [copy.deepcopy(module).requires_grad_(False) for module in modules]
         live_averaged, live_copied = _sort(self.live)
         averaged, copied = _sort(self.shadow)
-        self.averaged, self.live_averaged = averaged, live_averaged
+        owner = {
+            id(tensor): player
+            for player, owned in (players or {}).items()
+            for module in owned
+            for tensor in _tensors(module)
+        }
+        self.groups: dict[str | None, list[tuple[Tensor, Tensor]]] = {}
+        """Averages and live tensors of each player; of None where nobody owns them."""
+        for shadow, live in zip(averaged, live_averaged, strict=True):
+            self.groups.setdefault(owner.get(id(live)), []).append((shadow, live))
         self.copied, self.live_copied = copied, live_copied
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
-        """After `step` steps, counted from 0; before that the modules have not moved yet."""
-        decay = min(self.decay, (1 + step) / (10 + step)) if step >= 0 else 0.0
-        torch._foreach_lerp_(self.averaged, self.live_averaged, 1 - decay)
+    def update(self, step: int, first_moves: Mapping[str, int] | None = None) -> None:
+        """After step number `step`. first_moves: at which step each player first moved, if it has."""
+        for player, pairs in self.groups.items():
+            first = 0 if player is None else (first_moves or {}).get(player, step + 1)
+            self._follow(pairs, step - first)
         self.copy()
+
+    def _follow(self, pairs: Sequence[tuple[Tensor, Tensor]], age: int) -> None:
+        """One step of the average, `age` steps after the first move; before it the weights are what they were."""
+        decay = min(self.decay, (1 + age) / (10 + age)) if age >= 0 else 0.0
+        averaged, live = (list(side) for side in zip(*pairs, strict=True))
+        torch._foreach_lerp_(averaged, live, 1 - decay)
 
     @torch.no_grad()
     def copy(self) -> None:

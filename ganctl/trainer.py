@@ -1,14 +1,16 @@
 """The loop. The only file that calls backward and an optimizer's step."""
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganctl import checkpoint, distributed
@@ -22,7 +24,7 @@ from ganctl.monitors import DIVERSITY, diversity
 from ganctl.players import OptimizerFactory, optimizer_of, parameters_of, require_one_player_each
 from ganctl.report import Report
 from ganctl.seeding import derive, seed_default
-from ganctl.systems.system import System
+from ganctl.systems.system import ROWS, System
 from ganctl.types import Batch, Phase, Schedule, Terms
 from ganctl.watch import NO_BETTER, Stop, Watch, out_of_memory_explained
 
@@ -92,7 +94,7 @@ class Trainer:
         self.params = {player: parameters_of(modules) for player, modules in self.modules.items()}
         require_one_player_each(system, self.params)
         self.optimizers = {player: optimizer_of(optimizers, player, params) for player, params in self.params.items()}
-        self.ema = EMA(system.averaged(), ema)
+        self.ema = EMA(system.averaged(), ema, self.modules)
         if device.compile:
             for module in system.compilable():
                 module.compile()
@@ -100,6 +102,8 @@ class Trainer:
         self.step = self.images = self.moves = 0
         self.saved: int | None = None
         """The step of the last checkpoint."""
+        self.first_moves: dict[str, int] = {}
+        """The step at which each player first moved."""
 
     def fit(self, save: Save | None = None, report: Report | None = None, evaluate: Evaluate | None = None) -> int:
         """Train up to `steps`. Returns 0, or why it ended early: BY_SIGNAL + a signal, OUT_OF_TIME or NO_BETTER.
@@ -109,6 +113,7 @@ class Trainer:
         began = time.monotonic()
         batches = self._stream(self.images)
         first = next(self._stream(0, whole=True))
+        self._shown = self._examples(ROWS) if self.system.takes else first
         self._reals = first[self.dataset.key] * self.dataset.scale
         if self.step == 0:
             self.system.prepare(first)
@@ -149,7 +154,7 @@ class Trainer:
                     batch = next(batches)
                     self.images += self.batch_size
                 self.update(phase, batch)
-        self.ema.update(self.step - self.system.moves_from)
+        self.ema.update(self.step, self.first_moves)
         self.step += 1
 
     def update(self, phase: Phase, batch: Batch) -> Terms:
@@ -176,16 +181,18 @@ class Trainer:
                 self.watch.note_gradients(phase.player, params)
             if self.clip_grad:
                 nn.utils.clip_grad_norm_(params, self.clip_grad)
-            self._set_rate(optimizer)
+            self._set_rate(optimizer, phase.rate)
             optimizer.step()
+            self.first_moves.setdefault(phase.player, self.step)
             phase.after()
         distributed.average_running_statistics(self.system)
         return found
 
-    def _set_rate(self, optimizer: Optimizer) -> None:
-        if self.schedule:
-            for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * self.schedule(self.step)
+    def _set_rate(self, optimizer: Optimizer, rate: float) -> None:
+        """The learning rate of this move: the optimizer's own times the schedule's value times the phase's factor."""
+        factor = rate * (self.schedule(self.step) if self.schedule else 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
     def _stream(self, start: int, whole: bool = False) -> Iterator[Batch]:
         """This rank's batches after `start` images, or the whole batches that every rank sees alike."""
@@ -220,20 +227,29 @@ class Trainer:
         report.scalars(self.step, values)
 
     def _sample(self, report: Report | None) -> None:
-        """A picture of the same 64 seeds each time, drawn with the averaged weights."""
+        """What the averaged weights draw, of the same seeds or from the same given rows each time."""
         self.require_finite()
         if report is None:
             return
         with report.off_the_clock(), self.averaged_weights():
-            seeds = range(64 if self.dataset.key == "image" else 2500)
-            label = None
-            if self.system.conditional:
-                label = torch.arange(len(seeds), device=self.device.torch) % self.dataset.num_classes
-            samples = self.system.draw(self.system.prior(seeds).to(self.device.torch), label=label)
-        if self.step:
+            columns = self.system.preview(self._shown)
+        if self.step and not self.system.takes:
+            (samples,) = columns
             self.watch.latest[DIVERSITY] = diversity(samples[: len(self._reals)], self._reals[: len(samples)])
-        image = tile(to_uint8(samples.cpu())) if samples.dim() == 4 else scatter(samples.cpu(), self.dataset.centres)
-        report.pictures(self.step, image)
+        report.pictures(self.step, self._picture(columns))
+
+    def _picture(self, columns: Sequence[Tensor]) -> Image.Image:
+        """Columns of images side by side, a row an example; one column alone is a near-square grid, or a plot."""
+        if columns[0].dim() == 2:
+            return scatter(columns[0].cpu(), self.dataset.centres)
+        beside = torch.stack(list(columns), 1).flatten(0, 1)
+        return tile(to_uint8(beside.cpu()), columns=len(columns) if len(columns) > 1 else None)
+
+    def _examples(self, count: int) -> Batch:
+        """The first rows that training sees, in whole batches, alike on every rank."""
+        stream = self._stream(0, whole=True)
+        batches = [next(stream) for _ in range(math.ceil(count / self.batch_size))]
+        return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
 
     def _evaluate(self, save: Save | None, report: Report | None, evaluate: Evaluate | None) -> int:
         """Judge the averaged weights on rank 0 and keep the best; NO_BETTER on every rank when patience has run out."""
@@ -266,11 +282,15 @@ class Trainer:
             "ema": self.ema.state_dict(),
             "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
             "best": self.best.state_dict(),
+            "first_moves": dict(self.first_moves),
         }
 
     def load_state_dict(self, state: checkpoint.State) -> None:
         self.step, self.images = state["step"], state["images"]
         self.saved = self.step
+        # Checkpoints of earlier versions do not say it; their generators moved from a step on that the system names.
+        moved = dict.fromkeys(self.params, self.system.moves_from) if self.step > self.system.moves_from else {}
+        self.first_moves = dict(state.get("first_moves", moved))
         self.best.load_state_dict(state["best"])
         with checkpoint.misfit_explained("networks"):
             self.system.load_state_dict(state["system"])
