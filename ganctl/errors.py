@@ -33,6 +33,13 @@ def require_positive(**numbers: float | None) -> None:
             raise UserError(f"{name}={value}: must be greater than 0\n  try: {name}=1 or more")
 
 
+def require_at_most(most: int, **numbers: int) -> None:
+    """Refuse a count that no memory holds."""
+    for name, value in numbers.items():
+        if value > most:
+            raise UserError(f"{name}={value}: must be at most {most}\n  try: {name}={most}")
+
+
 def printable(text: object, keep: str = "") -> str:
     """Text from outside (names of files and classes, stored values), safe on a terminal and in a log.
 

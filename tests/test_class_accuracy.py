@@ -29,7 +29,7 @@ def test_shuffled_labels_cost_the_class_accuracy(recipe, monkeypatch):
     judge = Judge(node, {"class_accuracy": ClassAccuracy()}, n=500)
     learned = accuracy_of(built.trainer(), judge, node)
     order = torch.randperm(len(built.dataset), generator=torch.Generator().manual_seed(0))
-    built.dataset.labels = built.dataset.labels[order]
+    built.dataset.labels[:] = built.dataset.labels[order]
     shuffled = accuracy_of(built.trainer(), judge, node)
     assert learned > 0.4
     assert shuffled < 0.2

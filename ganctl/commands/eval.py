@@ -70,6 +70,8 @@ def judge_of(plain: Config, run: Run, stored: Config, device: Device) -> Judge:
     node = dict(stored["dataset"])
     if plain["root"] and "root" in node:
         node["root"] = plain["root"]
+    elif node.get("root") and "download" in node and not plain["trust"]:
+        node["download"] = False  # a run from elsewhere may name any folder: nothing is written there
     judge = Judge(
         node,
         {name: config.build(metric) for name, metric in (plain.get("metric") or {}).items()},

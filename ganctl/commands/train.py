@@ -1,17 +1,20 @@
 """ganctl train: compose, check, build, train, say what came out."""
 
+import copy
 import logging
 import math
 import typing
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganctl import checkpoint, config, distributed, report, sweep
 from ganctl.commands.onward import Onward, leave
 from ganctl.confdir import Config
 from ganctl.data.dataset import Dataset
+from ganctl.data.folder import decoding
 from ganctl.device import Device
 from ganctl.errors import Diverged, UserError, require_positive
 from ganctl.evaluate import Judge
@@ -53,6 +56,7 @@ def run(cfg: DictConfig) -> float:
     with distributed.session(device.torch.type):
         report.listen(distributed.rank())
         device.setup(distributed.local_rank())
+        require_makeable(cfg)
         dataset: Dataset = config.build(plain["dataset"])
         complete(cfg, dataset)
         plain = checked(cfg)
@@ -79,6 +83,23 @@ def checked(cfg: DictConfig) -> Config:
     settings(**{key: plain[key] for key in own})
     config.wrap_players(plain, **{key: plain["model"][key] for key in ("pack", "mixture")})
     return plain
+
+
+def require_makeable(cfg: DictConfig) -> None:
+    """Refuse a size that the networks cannot make before a folder is decoded to it: they are built without memory."""
+    data = cfg.dataset
+    if data._target_ != "ganctl.data.folder.Folder" or data.size is None or data.shape is not None:
+        return
+    size = decoding(config.plain(cfg)["dataset"]["size"], data.fit, data.channels).size
+    assert size is not None
+    trial = copy.deepcopy(cfg)
+    OmegaConf.update(trial, "dataset.shape", [data.channels or 3, *size])
+    if data.num_classes is None:
+        OmegaConf.update(trial, "dataset.num_classes", 2)  # networks with and without classes make the same sizes
+    system = checked(trial)["system"]
+    with torch.device("meta"):
+        for player in ("generator", "discriminator"):
+            config.build(system.get(player))
 
 
 def complete(cfg: DictConfig, dataset: Dataset) -> None:

@@ -51,7 +51,7 @@ class Folder(Dataset):
         limit: int | None = None,
         flip: bool = False,
     ) -> None:
-        part, how, shown = part_of(split), checked(size, fit, channels), printable(root)
+        part, how, shown = part_of(split), decoding(size, fit, channels), printable(root)
         with place_at(root) as place:
             found = place.find()
             require_pictures(place, found)
@@ -88,7 +88,8 @@ class Folder(Dataset):
         return read
 
 
-def checked(size: int | Sequence[int] | None, fit: Literal["crop", "resize"], channels: int | None) -> Decoding:
+def decoding(size: int | Sequence[int] | None, fit: Literal["crop", "resize"], channels: int | None) -> Decoding:
+    """What is to be made of the files; refuses what cannot be."""
     pair = (size, size) if isinstance(size, int) else None if size is None else tuple(size)
     if pair is not None and (len(pair) != 2 or min(pair) < 1 or max(pair) > LARGEST):
         raise UserError(
@@ -120,7 +121,9 @@ def inventory(root: str, found: Found) -> str:
 
 
 def counted(kinds: Counter[str], most: int = 6) -> str:
-    kinds = +kinds
-    shown = [f"{count} {printable(kind)}" for kind, count in kinds.most_common(most)]
-    rest = kinds.total() - sum(count for _, count in kinds.most_common(most))
-    return ", ".join([*shown, *([f"{rest} others"] if rest else [])])
+    """The commonest kinds with their counts, of equal ones in the order of names, which no file system decides."""
+    order = sorted((+kinds).items(), key=lambda kind: (-kind[1], kind[0]))
+    rest = sum(count for _, count in order[most:])
+    return ", ".join(
+        [f"{count} {printable(kind)}" for kind, count in order[:most]] + ([f"{rest} others"] if rest else [])
+    )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganctl.data.dataset import Dataset, part_of
 from ganctl.data.source import Split, agree
-from ganctl.errors import require_positive
+from ganctl.errors import require_at_most, require_positive
 from ganctl.seeding import derive
 
 COUNT = 100_000
@@ -77,6 +77,7 @@ class Ring(Mixture):
         limit: int | None = None,
     ) -> None:
         require_positive(**{"dataset.modes": modes, "dataset.radius": radius})
+        require_at_most(COUNT, **{"dataset.modes": modes})
         angles = [2 * math.pi * mode / modes for mode in range(modes)]
         # Rounded, so that cos(pi/2) is 0.0 in the configuration as well.
         circle = [[round(radius * wave(angle), 12) + 0.0 for wave in (math.cos, math.sin)] for angle in angles]
@@ -112,6 +113,7 @@ class Grid(Mixture):
         limit: int | None = None,
     ) -> None:
         require_positive(**{"dataset.side": side, "dataset.spacing": spacing})
+        require_at_most(math.isqrt(COUNT), **{"dataset.side": side})
         ticks = [spacing * (step - (side - 1) / 2) for step in range(side)]
         super().__init__(
             "grid",

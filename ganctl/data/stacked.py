@@ -10,8 +10,11 @@ from ganctl.data.digits import Digits
 from ganctl.data.memory import flat, unflat
 from ganctl.data.source import Split
 from ganctl.data.vision import MNIST
-from ganctl.errors import require_positive
+from ganctl.errors import require_at_most, require_positive
 from ganctl.seeding import generator
+
+MOST = 100_000_000
+"""Triples: 2.4 GB of memory."""
 
 
 class Stacked(Dataset):
@@ -35,6 +38,7 @@ class Stacked(Dataset):
         flip: bool,
     ) -> None:
         require_positive(**{"dataset.count": count})
+        require_at_most(MOST, **{"dataset.count": count})
         assert digits.labels is not None
         part = part_of(split)
         self.base = digits

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganctl.data.cache import cache_dir
 from ganctl.data.dataset import Dataset, part_of
 from ganctl.data.source import Split
-from ganctl.errors import UserError
+from ganctl.errors import UserError, printable
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a download is given up."""
@@ -49,9 +49,7 @@ class Vision(Dataset, ABC):
         limit: int | None = None,
         flip: bool = False,
     ) -> None:
-        images, labels = self.obtain(
-            Path(root).expanduser() if root else cache_dir() / "data", part_of(split), download
-        )
+        images, labels = self.obtain(place_of(root), part_of(split), download)
         super().__init__(
             images,
             labels,
@@ -85,7 +83,7 @@ class Vision(Dataset, ABC):
         if any(not file.is_file() for file in files):
             if not download:
                 raise UserError(
-                    f"dataset={self.option}: {listed(files)} not found in {files[0].parent}\n"
+                    f"dataset={self.option}: {listed(files)} not found in {printable(files[0].parent)}\n"
                     f"  try: dataset.download=true, dataset.root=FOLDER where the files lie, or dataset=digits"
                 )
             self.download(root, part, files)
@@ -93,22 +91,25 @@ class Vision(Dataset, ABC):
             return self.read(root, part)
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             raise UserError(
-                f"dataset={self.option}: {listed(files)} in {files[0].parent} cannot be read ({last_line(error)})\n"
+                f"dataset={self.option}: {listed(files)} in {printable(files[0].parent)} "
+                f"cannot be read ({printable(last_line(error))})\n"
                 f"  try: delete the files, so that they are downloaded again"
             ) from error
 
     def download(self, root: Path, part: str, files: list[Path]) -> None:
         """One process of several downloads; the others wait for it."""
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            with FileLock(root / f".{self.option}.lock"), patience(TIMEOUT):
+            locks = cache_dir() / "locks"  # not in root: nothing but the files themselves is written there
+            locks.mkdir(parents=True, exist_ok=True)
+            with FileLock(locks / f"{self.option}.lock"), patience(TIMEOUT):
                 if any(not file.is_file() for file in files):
-                    log.info("dataset=%s: downloading to %s", self.option, root)
+                    log.info("dataset=%s: downloading to %s", self.option, printable(root))
                     self.fetch(root, part)
         except (OSError, RuntimeError, EOFError, HTTPException) as error:
             raise UserError(
-                f"dataset={self.option}: the download failed ({last_line(error)})\n"
-                f"  try: put {listed(files)} into {files[0].parent}, or dataset=digits, which needs no network"
+                f"dataset={self.option}: the download failed ({printable(last_line(error))})\n"
+                f"  try: put {listed(files)} into {printable(files[0].parent)}, "
+                "or dataset=digits, which needs no network"
             ) from error
 
 
@@ -201,6 +202,14 @@ def patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def place_of(root: str | None) -> Path:
+    """Where the files lie: `root`, or the cache."""
+    try:
+        return Path(root).expanduser() if root else cache_dir() / "data"
+    except RuntimeError as error:  # ~nobody
+        raise UserError(f"dataset.root={printable(root)}: {printable(error)}\n  try: dataset.root=PATH") from error
 
 
 def listed(files: list[Path]) -> str:
